@@ -1,0 +1,45 @@
+// Copyright The kubectl underlay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package cloud holds what every cloud has in common: the Provider interface, a snapshot of what a provider sees, the
+// join of Kubernetes nodes with their instances, and errors that say what to do next. It does no I/O and imports no
+// cloud's SDK; package aws beside it does.
+package cloud
+
+import (
+	"context"
+	"net/netip"
+
+	"github.com/underlay-dev/kubectl-underlay/api/v1alpha1"
+)
+
+// Provider observes a cloud.
+type Provider interface {
+	// Snapshot lists instances, with their interfaces, subnets, VPCs and instance types, of the VPCs that the nodes are in. Nodes carry what Kubernetes
+	// knows (name, providerID, internalIPs, labels). The number of calls grows with pages, not with nodes. A failure is an *Error.
+	Snapshot(ctx context.Context, nodes []v1alpha1.Node) (Snapshot, error)
+}
+
+// Snapshot is what a cloud says at one time; each list sorted by id.
+type Snapshot struct {
+	Instances     []Instance
+	Subnets       []v1alpha1.Subnet
+	VPCs          []v1alpha1.VPC
+	InstanceTypes []v1alpha1.InstanceType
+}
+
+// Instance is a virtual or bare machine.
+type Instance struct {
+	// ID such as i-0a1b.
+	ID string
+	// Type such as m5.large.
+	Type string
+	// State such as running.
+	State string
+	// VPCID of the instance.
+	VPCID string
+	// Interfaces attached, by card and device index.
+	Interfaces []v1alpha1.Interface
+	// PrivateIPs are all addresses of all interfaces, by which a node without providerID is found.
+	PrivateIPs []netip.Addr
+}
