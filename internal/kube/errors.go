@@ -1,0 +1,106 @@
+// Copyright The kubectl underlay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// explained is an error whose text says what to do next; the cause stays reachable for errors.As.
+type explained struct {
+	text  string
+	cause error
+}
+
+func (e *explained) Error() string { return e.text }
+func (e *explained) Unwrap() error { return e.cause }
+
+// explain turns an error of the API server at host, or of reaching it, into one clear message with the next step.
+func explain(host string, err error) error {
+	if err == nil || errors.As(err, new(*explained)) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	var text string
+	var unreachable *url.Error
+	switch {
+	case apierrors.IsUnauthorized(err):
+		text = fmt.Sprintf("API server %s does not accept the credentials of this context; log in again, or choose another with --context", host)
+	case apierrors.IsForbidden(err):
+		text = fmt.Sprintf("missing permission: %s; ask for it, and check with `kubectl auth can-i`", message(err))
+	case apierrors.IsConflict(err):
+		text = conflict(err)
+	case apierrors.IsInvalid(err):
+		text = fmt.Sprintf("API server refuses the object: %s", message(err))
+	case errors.As(err, &unreachable):
+		text = fmt.Sprintf("API server %s cannot be reached: %s; check that the cluster runs, and --context and --kubeconfig", host, reason(unreachable.Err))
+	default:
+		return err
+	}
+	return &explained{text: text, cause: err}
+}
+
+// ExplainConfig does the same for errors of the kubeconfig.
+func ExplainConfig(err error) error {
+	if clientcmd.IsEmptyConfig(err) {
+		return &explained{
+			text:  "no cluster is configured; give --kubeconfig, set KUBECONFIG, or use --inventory FILE to work without a cluster",
+			cause: err,
+		}
+	}
+	return fmt.Errorf("kubeconfig: %w", err)
+}
+
+// message is the API server's own, without the prefixes that wrapping adds.
+func message(err error) string {
+	var status apierrors.APIStatus
+	if errors.As(err, &status) {
+		return status.Status().Message
+	}
+	return err.Error()
+}
+
+// reason is the innermost part of a network error: "connection refused" and not the whole chain.
+func reason(err error) string {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err = op.Err
+	}
+	text := err.Error()
+	if _, last, found := strings.Cut(text, "connect: "); found {
+		return last
+	}
+	return text
+}
+
+// conflict names the fields that others own.
+func conflict(err error) string {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) || status.Status().Details == nil {
+		return message(err)
+	}
+	details := status.Status().Details
+	managers, fields := sets.New[string](), sets.New[string]()
+	for _, cause := range details.Causes {
+		if cause.Type != metav1.CauseTypeFieldManagerConflict {
+			continue
+		}
+		managers.Insert(strings.TrimPrefix(cause.Message, "conflict with "))
+		fields.Insert(strings.TrimPrefix(cause.Field, "."))
+	}
+	if fields.Len() == 0 {
+		return message(err)
+	}
+	return fmt.Sprintf("%s of %s belongs to %s: leave it out of the file, or take it over with --force-conflicts",
+		strings.Join(sets.List(fields), ", "), details.Name, strings.Join(sets.List(managers), ", "))
+}

@@ -1,0 +1,138 @@
+// Copyright The kubectl underlay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kube
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/underlay-dev/kubectl-underlay/api/v1alpha1"
+)
+
+// Observation is what a cluster holds of interest.
+type Observation struct {
+	// Nodes with what Kubernetes knows of them, by name; the cloud's part is empty.
+	Nodes []v1alpha1.Node
+	// Reports of the nodes' agents, by name.
+	Reports []v1alpha1.UnderlayNode
+	// Networks and Pools that exist, by name.
+	Networks []v1alpha1.UnderlayNetwork
+	Pools    []v1alpha1.UnderlayPool
+	// OtherIPAM found running.
+	OtherIPAM []v1alpha1.OtherIPAM
+	// Multus says that the cluster serves NetworkAttachmentDefinitions.
+	Multus bool
+}
+
+// Observe reads the cluster.
+func (c *Cluster) Observe(ctx context.Context) (Observation, error) {
+	var seen Observation
+	for _, read := range []func(context.Context, *Observation) error{
+		c.readNodes, c.readOwn, c.readOtherIPAM, c.readMultus,
+	} {
+		if err := read(ctx, &seen); err != nil {
+			return Observation{}, err
+		}
+	}
+	return seen, nil
+}
+
+func (c *Cluster) readNodes(ctx context.Context, seen *Observation) error {
+	var list corev1.NodeList
+	if err := c.client.List(ctx, &list); err != nil {
+		return fmt.Errorf("list nodes: %w", explain(c.host, err))
+	}
+	for i := range list.Items {
+		seen.Nodes = append(seen.Nodes, node(&list.Items[i]))
+	}
+	slices.SortFunc(seen.Nodes, func(a, b v1alpha1.Node) int { return cmp.Compare(a.Name, b.Name) })
+	return nil
+}
+
+func node(n *corev1.Node) v1alpha1.Node {
+	out := v1alpha1.Node{
+		Name:       n.Name,
+		UID:        n.UID,
+		Labels:     n.Labels,
+		ProviderID: n.Spec.ProviderID,
+		Kernel:     n.Status.NodeInfo.KernelVersion,
+	}
+	for _, address := range n.Status.Addresses {
+		if address.Type != corev1.NodeInternalIP {
+			continue
+		}
+		if ip, err := netip.ParseAddr(address.Address); err == nil {
+			out.InternalIPs = append(out.InternalIPs, ip)
+		}
+	}
+	return out
+}
+
+// readOwn lists our own resources; a cluster that does not serve them has none.
+func (c *Cluster) readOwn(ctx context.Context, seen *Observation) error {
+	var networks v1alpha1.UnderlayNetworkList
+	var pools v1alpha1.UnderlayPoolList
+	var nodes v1alpha1.UnderlayNodeList
+	for _, kind := range []struct {
+		name string
+		list client.ObjectList
+	}{
+		{"UnderlayNetwork", &networks}, {"UnderlayPool", &pools}, {"UnderlayNode", &nodes},
+	} {
+		gvk := v1alpha1.GroupVersion().WithKind(kind.name)
+		served, err := c.serves(gvk)
+		if err != nil {
+			return err
+		}
+		if !served {
+			if err := c.refuseNewer(gvk.GroupKind()); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := c.client.List(ctx, kind.list); err != nil {
+			return fmt.Errorf("list %s: %w", kind.name, explain(c.host, err))
+		}
+	}
+	seen.Networks, seen.Pools, seen.Reports = networks.Items, pools.Items, nodes.Items
+	return nil
+}
+
+// readOtherIPAM looks for aws-node and for Cilium in ENI mode, by the names that their installers give them.
+func (c *Cluster) readOtherIPAM(ctx context.Context, seen *Observation) error {
+	awsNode := &metav1.PartialObjectMetadata{}
+	awsNode.SetGroupVersionKind(schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "DaemonSet"})
+	switch err := c.client.Get(ctx, types.NamespacedName{Namespace: "kube-system", Name: "aws-node"}, awsNode); {
+	case err == nil:
+		seen.OtherIPAM = append(seen.OtherIPAM, v1alpha1.AWSVPCCNI)
+	case !apierrors.IsNotFound(err):
+		return fmt.Errorf("look for aws-node: %w", explain(c.host, err))
+	}
+	var cilium corev1.ConfigMap
+	switch err := c.client.Get(ctx, types.NamespacedName{Namespace: "kube-system", Name: "cilium-config"}, &cilium); {
+	case err == nil && cilium.Data["ipam"] == "eni":
+		seen.OtherIPAM = append(seen.OtherIPAM, v1alpha1.CiliumENI)
+	case err != nil && !apierrors.IsNotFound(err):
+		return fmt.Errorf("look for cilium: %w", explain(c.host, err))
+	}
+	return nil
+}
+
+func (c *Cluster) readMultus(_ context.Context, seen *Observation) error {
+	served, err := c.serves(schema.GroupVersionKind{
+		Group: "k8s.cni.cncf.io", Version: "v1", Kind: "NetworkAttachmentDefinition",
+	})
+	seen.Multus = served
+	return err
+}
