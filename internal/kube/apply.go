@@ -17,7 +17,7 @@ import (
 type ApplyOptions struct {
 	// DryRun lets the API server check everything and store nothing.
 	DryRun bool
-	// Force takes over fields of networks that other managers own.
+	// Force takes over fields of networks and attachments that other managers own.
 	Force bool
 	// Done, if set, is told each object after it was applied or deleted; calls do not overlap.
 	Done func(object *unstructured.Unstructured)

@@ -113,8 +113,9 @@ func (c *Cluster) apply(ctx context.Context, want *unstructured.Unstructured, op
 	if opts.DryRun {
 		options = append(options, client.DryRunAll)
 	}
-	// Derived objects have one writer; networks are the user's, and others may own parts of them.
-	if opts.Force || want.GetKind() != "UnderlayNetwork" {
+	// Pools and CRDs have one writer. Others may own the rest, or parts of it: a network's user, an attachment that was
+	// there before; those are taken over only when told to.
+	if kind := want.GetKind(); opts.Force || kind == "UnderlayPool" || kind == crdKind {
 		options = append(options, client.ForceOwnership)
 	}
 	if err := c.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(result), options...); err != nil {
