@@ -94,9 +94,11 @@ type VPC struct {
 	// +kubebuilder:validation:MinLength=1
 	ID string `json:"id"`
 	// cidrs are the IPv4 networks.
+	// +kubebuilder:validation:items:Format=ipv4-cidr
 	// +optional
 	CIDRs []netip.Prefix `json:"cidrs,omitempty"`
 	// ipv6CIDRs are the IPv6 networks.
+	// +kubebuilder:validation:items:Format=ipv6-cidr
 	// +optional
 	IPv6CIDRs []netip.Prefix `json:"ipv6CIDRs,omitempty"`
 }
@@ -114,9 +116,11 @@ type Subnet struct {
 	// +optional
 	Zone string `json:"zone,omitempty"`
 	// cidr is the IPv4 network; absent in an IPv6-only subnet.
+	// +kubebuilder:validation:Format=ipv4-cidr
 	// +optional
 	CIDR netip.Prefix `json:"cidr,omitzero"`
 	// ipv6CIDR is the IPv6 network.
+	// +kubebuilder:validation:Format=ipv6-cidr
 	// +optional
 	IPv6CIDR netip.Prefix `json:"ipv6CIDR,omitzero"`
 }
@@ -147,6 +151,7 @@ type Node struct {
 	// +optional
 	Kernel string `json:"kernel,omitempty"`
 	// internalIPs of the Kubernetes node.
+	// +kubebuilder:validation:items:Format=ip
 	// +optional
 	InternalIPs []netip.Addr `json:"internalIPs,omitempty"`
 	// interfaces of the instance.
@@ -160,7 +165,8 @@ type Interface struct {
 	// id such as eni-0a1b.
 	// +kubebuilder:validation:MinLength=1
 	ID string `json:"id"`
-	// macAddress, lower case, by which the node's link is found.
+	// macAddress by which the node's link is found.
+	// +kubebuilder:validation:Format=mac
 	// +kubebuilder:validation:Pattern=`^([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}$`
 	MACAddress string `json:"macAddress"`
 	// deviceIndex is the position on its card; 0 is the primary interface.
@@ -194,21 +200,27 @@ type Interface struct {
 	// +optional
 	Tags map[string]string `json:"tags,omitempty"`
 	// primaryIPv4 is the node's own; absent in an IPv6-only subnet.
+	// +kubebuilder:validation:Format=ipv4
 	// +optional
 	PrimaryIPv4 netip.Addr `json:"primaryIPv4,omitzero"`
 	// secondaryIPv4 are single addresses for pods.
+	// +kubebuilder:validation:items:Format=ipv4
 	// +optional
 	SecondaryIPv4 []netip.Addr `json:"secondaryIPv4,omitempty"`
 	// ipv4Prefixes are delegated prefixes, /28 on AWS.
+	// +kubebuilder:validation:items:Format=ipv4-cidr
 	// +optional
 	IPv4Prefixes []netip.Prefix `json:"ipv4Prefixes,omitempty"`
 	// primaryIPv6 is the node's own.
+	// +kubebuilder:validation:Format=ipv6
 	// +optional
 	PrimaryIPv6 netip.Addr `json:"primaryIPv6,omitzero"`
 	// secondaryIPv6 are single addresses for pods.
+	// +kubebuilder:validation:items:Format=ipv6
 	// +optional
 	SecondaryIPv6 []netip.Addr `json:"secondaryIPv6,omitempty"`
 	// ipv6Prefixes are delegated prefixes, /80 on AWS.
+	// +kubebuilder:validation:items:Format=ipv6-cidr
 	// +optional
 	IPv6Prefixes []netip.Prefix `json:"ipv6Prefixes,omitempty"`
 }
@@ -226,12 +238,15 @@ type InstanceType struct {
 	// +optional
 	BareMetal bool `json:"bareMetal,omitempty"`
 	// maximumInterfaces of the default network card.
+	// +kubebuilder:validation:Minimum=0
 	// +optional
 	MaximumInterfaces int32 `json:"maximumInterfaces,omitempty"`
 	// ipv4PerInterface counts addresses, the primary one included.
+	// +kubebuilder:validation:Minimum=0
 	// +optional
 	IPv4PerInterface int32 `json:"ipv4PerInterface,omitempty"`
 	// ipv6PerInterface counts addresses.
+	// +kubebuilder:validation:Minimum=0
 	// +optional
 	IPv6PerInterface int32 `json:"ipv6PerInterface,omitempty"`
 }

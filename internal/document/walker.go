@@ -1,0 +1,236 @@
+// Copyright The kubectl underlay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package document
+
+import (
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// walker checks a tree against a schema.
+type walker struct {
+	*report
+	patterns map[string]*regexp.Regexp
+}
+
+func newWalker(rep *report) *walker {
+	return &walker{report: rep, patterns: map[string]*regexp.Regexp{}}
+}
+
+// check reports everything that the schema does not allow in v. Null is as good as absent in an object's fields, as
+// it is to the API server.
+func (w *walker) check(v *value, s *schema) {
+	if !w.checkType(v, s) {
+		return
+	}
+	switch v.kind {
+	case text:
+		w.checkText(v, s)
+	case number:
+		w.checkNumber(v, s)
+	case list:
+		w.checkList(v, s)
+	case object:
+		w.checkObject(v, s)
+	}
+}
+
+// checkType says whether v has the schema's type; if not it has told so.
+func (w *walker) checkType(v *value, s *schema) bool {
+	var want string
+	switch s.Type {
+	case "":
+		return true
+	case "string":
+		if v.kind == text {
+			return true
+		}
+		want = "text"
+		if v.kind == number || v.kind == boolean {
+			w.here(v.place, `must be text, not %s %s: put it in quotes, "%s"`, v.kind, v, v)
+			return false
+		}
+		if hint := brokenAddress(v); hint != "" {
+			w.here(v.place, "%s", hint)
+			return false
+		}
+	case "integer":
+		if v.kind == number && isInteger(v) {
+			return true
+		}
+		want = "a whole number"
+	case "boolean":
+		if v.kind == boolean {
+			return true
+		}
+		want = "true or false"
+	case "array":
+		if v.kind == list {
+			return true
+		}
+		want = "a list"
+	case "object":
+		if v.kind == object {
+			return true
+		}
+		want = "an object"
+	}
+	w.here(v.place, "must be %s, not %s", want, v)
+	return false
+}
+
+// brokenAddress recognises an IPv6 address that ends in :: and that YAML takes for a key.
+func brokenAddress(v *value) string {
+	if v.kind != object || len(v.fields) != 1 || v.fields[0].value.kind != null || !strings.HasSuffix(v.fields[0].key, ":") {
+		return ""
+	}
+	return `must be text: put addresses that end in "::" in quotes, "` + shorten(v.fields[0].key) + `:"`
+}
+
+// isInteger accepts 1.0 as 1, as the API server does, and writes it as Go's decoder wants it.
+func isInteger(v *value) bool {
+	if _, err := strconv.ParseInt(v.text, 10, 64); err == nil {
+		return true
+	}
+	if len(v.text) > 32 { // no integer of ours; keeps 1e999999999 from being expanded
+		return false
+	}
+	f, err := strconv.ParseFloat(v.text, 64)
+	if err != nil || f != float64(int64(f)) {
+		return false
+	}
+	v.text = strconv.FormatInt(int64(f), 10)
+	return true
+}
+
+func (w *walker) checkText(v *value, s *schema) {
+	length := utf8.RuneCountInString(v.text)
+	switch {
+	case len(s.Enum) > 0:
+		if !slices.Contains(s.Enum, v.text) {
+			w.here(v.place, "%s is not known%s", v, choices(v.text, s.Enum))
+		}
+	case v.text == "" && s.orEmpty:
+	case length < s.MinLength && length == 0:
+		w.here(v.place, "is empty: %s", s.Description)
+	case length < s.MinLength:
+		w.here(v.place, "%s is too short: at least %d characters", v, s.MinLength)
+	case s.MaxLength != nil && length > *s.MaxLength:
+		w.here(v.place, "%s is too long: %d characters, at most %d", v, length, *s.MaxLength)
+	default:
+		if wrong := checkFormat(s.Format, v.text); wrong != "" {
+			w.here(v.place, "%s", wrong)
+		} else if s.Pattern != "" && !w.pattern(s.Pattern).MatchString(v.text) {
+			w.here(v.place, "%s does not match %s", v, s.Pattern)
+		}
+	}
+}
+
+func (w *walker) pattern(p string) *regexp.Regexp {
+	re, ok := w.patterns[p]
+	if !ok {
+		re = regexp.MustCompile(p) // of our own schemas, all compiled by a test
+		w.patterns[p] = re
+	}
+	return re
+}
+
+func (w *walker) checkNumber(v *value, s *schema) {
+	n, err := strconv.ParseInt(v.text, 10, 64)
+	if err != nil { // no integer was asked for
+		return
+	}
+	low, high := s.Minimum, s.Maximum
+	if s.Format == "int32" {
+		if low == nil {
+			low = new(int64(-1 << 31))
+		}
+		if high == nil {
+			high = new(int64(1<<31 - 1))
+		}
+	}
+	below := low != nil && n < *low
+	above := high != nil && n > *high
+	switch {
+	case !below && !above:
+	case low != nil && high != nil:
+		w.here(v.place, "%s is out of range: from %d to %d", v, *low, *high)
+	case below:
+		w.here(v.place, "%s is too small: at least %d", v, *low)
+	case above:
+		w.here(v.place, "%s is too large: at most %d", v, *high)
+	}
+}
+
+func (w *walker) checkList(v *value, s *schema) {
+	if len(v.items) < s.MinItems {
+		w.here(v.place, "is too short: at least %s", count(s.MinItems, "item"))
+	}
+	if s.MaxItems != nil && len(v.items) > *s.MaxItems {
+		w.here(v.place, "has %d items: at most %d", len(v.items), *s.MaxItems)
+	}
+	if s.Items == nil {
+		return
+	}
+	for i, item := range v.items {
+		w.enterItem(i)
+		w.check(item, s.Items)
+		w.leave()
+	}
+	w.checkDuplicates(v, s)
+}
+
+// checkDuplicates reports items of a set, or of a list with keys, that are there twice.
+func (w *walker) checkDuplicates(v *value, s *schema) {
+	switch s.ListType {
+	case "set":
+		unique(w.report, v.items, "", func(item *value) string { return item.text })
+	case "map":
+		unique(w.report, v.items, strings.Join(s.ListKeys, ", "), func(item *value) string {
+			var parts []string
+			for _, key := range s.ListKeys {
+				parts = append(parts, item.textAt(key))
+			}
+			return strings.Join(parts, "/")
+		})
+	}
+}
+
+func (w *walker) checkObject(v *value, s *schema) {
+	if s.Free {
+		return
+	}
+	present := 0
+	for _, f := range v.fields {
+		below, known := s.Properties[f.key]
+		if s.Values != nil {
+			below, known = s.Values, true
+		}
+		if !known {
+			w.below(f.place, f.key, "unknown field%s", choices(f.key, s.names()))
+			continue
+		}
+		if f.value.kind == null {
+			continue
+		}
+		present++
+		w.enter(f.key)
+		w.check(f.value, below)
+		w.leave()
+	}
+	for _, key := range s.Required {
+		if _, ok := v.get(key); !ok {
+			w.below(v.place, key, "is missing: %s", s.Properties[key].Description)
+		}
+	}
+	if present < s.MinProperties {
+		w.here(v.place, "is too short: at least %s", count(s.MinProperties, "field"))
+	}
+	if s.MaxProperties != nil && present > *s.MaxProperties {
+		w.here(v.place, "has %d fields: at most %d", present, *s.MaxProperties)
+	}
+}

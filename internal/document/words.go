@@ -1,0 +1,111 @@
+// Copyright The kubectl underlay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package document
+
+import (
+	"fmt"
+	"strings"
+)
+
+// String names the kind as messages do.
+func (k kind) String() string {
+	switch k {
+	case boolean:
+		return "the boolean"
+	case number:
+		return "the number"
+	case text:
+		return "the text"
+	case list:
+		return "a list"
+	case object:
+		return "an object"
+	default:
+		return "null"
+	}
+}
+
+// count writes "1 item", "2 items".
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// choices lists the allowed words, after the one that is meant if it can be guessed.
+func choices(word string, allowed []string) string {
+	sep := ";"
+	if near := didYouMean(word, allowed); near != "" {
+		sep = near
+	}
+	return sep + " allowed: " + strings.Join(allowed, ", ")
+}
+
+// didYouMean suggests the allowed word nearest to a misspelt one; empty when none is near.
+func didYouMean(word string, allowed []string) string {
+	const longest = 64 // of our words; bounds the work on nonsense
+	if len(word) > longest {
+		return ""
+	}
+	lower := strings.ToLower(word)
+	best, distance := "", 1+max(1, len(word)/3)
+	for _, a := range allowed {
+		d := editDistance(lower, strings.ToLower(a))
+		if len(word) >= 4 && (strings.HasPrefix(strings.ToLower(a), lower) || strings.HasPrefix(lower, strings.ToLower(a))) {
+			d = min(d, 1)
+		}
+		if d < distance {
+			best, distance = a, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return "; did you mean " + best + "?"
+}
+
+// editDistance counts the insertions, deletions and substitutions that make b of a (Levenshtein).
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
+		}
+	}
+	return row[len(b)]
+}
+
+// unique reports items that have the same identity as an earlier one; an empty identity is left alone. What is the
+// field, below each item, that should differ; empty when the items themselves are to.
+func unique(rep *report, items []*value, what string, identity func(*value) string) {
+	seen := make(map[string]place, len(items))
+	for i, item := range items {
+		id := identity(item)
+		if id == "" {
+			continue
+		}
+		at, known := seen[id]
+		if !known {
+			seen[id] = item.place
+			continue
+		}
+		rep.enterItem(i)
+		if what == "" {
+			rep.here(item.place, "%s is here twice, first on line %d: remove one", quote(id), at.line)
+		} else {
+			rep.here(item.place, "%s %s is here twice, first on line %d", what, quote(id), at.line)
+		}
+		rep.leave()
+	}
+}

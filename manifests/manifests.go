@@ -1,0 +1,66 @@
+// Copyright The kubectl underlay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package manifests holds what is installed into a cluster, and the schemas of what users write, embedded into the
+// binaries: the CRDs and the JSON Schema of inventory files. Both are generated from the markers in api/ and never
+// edited (make generate).
+//
+// It imports apimachinery and sigs.k8s.io/yaml only.
+package manifests
+
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
+)
+
+//go:embed crds/*.yaml
+var crds embed.FS
+
+//go:embed schema/inventory.json
+var inventorySchema []byte
+
+// CRDs gives the CustomResourceDefinitions, by name. Each call gives new objects.
+func CRDs() ([]*unstructured.Unstructured, error) {
+	files, err := fs.Glob(crds, "crds/*.yaml")
+	if err != nil {
+		return nil, fmt.Errorf("embedded CRDs: %w", err)
+	}
+	var objects []*unstructured.Unstructured
+	for _, file := range files {
+		object, err := readCRD(file)
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, object)
+	}
+	slices.SortFunc(objects, func(a, b *unstructured.Unstructured) int {
+		return strings.Compare(a.GetName(), b.GetName())
+	})
+	return objects, nil
+}
+
+// CRD gives one CustomResourceDefinition by the plural of its resource, such as underlaynetworks.
+func CRD(plural string) (*unstructured.Unstructured, error) {
+	return readCRD("crds/underlay.dev_" + plural + ".yaml")
+}
+
+// InventorySchema gives the JSON Schema (draft 7) of inventory files.
+func InventorySchema() []byte { return slices.Clone(inventorySchema) }
+
+func readCRD(file string) (*unstructured.Unstructured, error) {
+	raw, err := crds.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("embedded CRD: %w", err)
+	}
+	object := &unstructured.Unstructured{}
+	if err := yaml.Unmarshal(raw, &object.Object); err != nil {
+		return nil, fmt.Errorf("embedded CRD %s: %w", file, err)
+	}
+	return object, nil
+}
