@@ -102,6 +102,14 @@ func (r Range) String() string {
 	if p, ok := r.Prefix(); ok {
 		return p.String()
 	}
+	return r.Span()
+}
+
+// Span is one address or first-last, never a CIDR.
+func (r Range) Span() string {
+	if r.First == r.Last {
+		return r.First.String()
+	}
 	return r.First.String() + "-" + r.Last.String()
 }
 

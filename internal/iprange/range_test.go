@@ -131,6 +131,9 @@ func TestAlgebra(t *testing.T) {
 		if err != nil || again != a {
 			t.Errorf("%s read again is %s (%v)", a, again, err)
 		}
+		if again, err = Parse(a.Span()); err != nil || again != a || strings.Contains(a.Span(), "/") {
+			t.Errorf("%s read again is %s (%v)", a.Span(), again, err)
+		}
 		shared, ok := a.Intersect(b)
 		before, after := a.Subtract(b)
 		rest := all(before, after)

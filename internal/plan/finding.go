@@ -3,6 +3,13 @@
 
 package plan
 
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
 // Severity says how bad a finding is.
 type Severity string
 
@@ -16,6 +23,18 @@ const (
 	Info Severity = "info"
 )
 
+// Rank orders severities, worst first, from zero.
+func (s Severity) Rank() int {
+	switch s {
+	case Error:
+		return 0
+	case Warning:
+		return 1
+	default:
+		return 2
+	}
+}
+
 // Finding is one thing a check has to say. Its ID is stable and has a section in docs/checks.md.
 type Finding struct {
 	// ID reads, and is stable: kernel-too-old.
@@ -28,4 +47,41 @@ type Finding struct {
 	Message string `json:"message"`
 	// Remedy says what to do next.
 	Remedy string `json:"remedy"`
+}
+
+// SortFindings orders findings by severity, id, object and message, in place.
+func SortFindings(findings []Finding) {
+	slices.SortFunc(findings, func(a, b Finding) int {
+		return cmp.Or(cmp.Compare(a.Severity.Rank(), b.Severity.Rank()), cmp.Compare(a.ID, b.ID),
+			cmp.Compare(a.Object, b.Object), cmp.Compare(a.Message, b.Message))
+	})
+}
+
+// Count is a number with its noun: 1 node, 5,000 nodes.
+func Count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	plural := "s"
+	if strings.HasSuffix(noun, "s") || strings.HasSuffix(noun, "x") {
+		plural = "es"
+	}
+	return thousands(n) + " " + noun + plural
+}
+
+// Some names the first three, and counts the others.
+func Some(names []string) string {
+	const shown = 3
+	if len(names) <= shown+1 { // "and 1 more" is no shorter than the name
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %s more", strings.Join(names[:shown], ", "), thousands(len(names)-shown))
+}
+
+func thousands(n int) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
 }

@@ -1,0 +1,42 @@
+// Copyright The kubectl underlay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+// The ids of the planner's findings. Each has a section in docs/checks.md and an entry in package check.
+const (
+	// IDAddressOnTwoInterfaces: an address or prefix is seen on two interfaces.
+	IDAddressOnTwoInterfaces = "address-on-two-interfaces"
+	// IDAddressOutsideSubnet: a secondary address is not in its interface's subnet.
+	IDAddressOutsideSubnet = "address-outside-subnet"
+	// IDAttachmentShared: two networks want the same attachment.
+	IDAttachmentShared = "attachment-shared"
+	// IDDefaultNetworkTwice: two default networks on one node.
+	IDDefaultNetworkTwice = "default-network-twice"
+	// IDDuplicateInInventory: two nodes, subnets or interfaces that cannot be told apart.
+	IDDuplicateInInventory = "duplicate-in-inventory"
+	// IDInterfaceOwnedByOtherIPAM: another manager hands out the interface's addresses.
+	IDInterfaceOwnedByOtherIPAM = "interface-owned-by-other-ipam"
+	// IDInterfaceShared: a network wants addresses which an earlier one has.
+	IDInterfaceShared = "interface-shared"
+	// IDInterfaceWithoutAddresses: a network chooses an interface that has no address for it.
+	IDInterfaceWithoutAddresses = "interface-without-addresses"
+	// IDLinkNameUnknown: an export needs the name of a Linux link that nobody has seen.
+	IDLinkNameUnknown = "link-name-unknown"
+	// IDNetworkInvalid: a network that cannot be read.
+	IDNetworkInvalid = "network-invalid"
+	// IDNetworkWithoutNodes: a network that selects no node.
+	IDNetworkWithoutNodes = "network-without-nodes"
+	// IDNodeWithoutInterface: a network selects a node that has no interface for it.
+	IDNodeWithoutInterface = "node-without-interface"
+	// IDNothingToPropose: no network is given, and no interface carries addresses for pods.
+	IDNothingToPropose = "nothing-to-propose"
+	// IDPrefixOutsideSubnet: a delegated prefix is not in its interface's subnet.
+	IDPrefixOutsideSubnet = "prefix-outside-subnet"
+	// IDSubnetWithoutFamily: an interface has addresses of a family that its subnet has not.
+	IDSubnetWithoutFamily = "subnet-without-family"
+	// IDTooManyRanges: a pool would have more ranges or exclusions than its schema allows.
+	IDTooManyRanges = "too-many-ranges"
+	// IDUnknownSubnet: an interface's subnet is not in the inventory.
+	IDUnknownSubnet = "unknown-subnet"
+)

@@ -1,0 +1,82 @@
+// Copyright The kubectl underlay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// Objects are the plan as Kubernetes takes it: networks, pools, then attachments, each by name, without status. Equal
+// plans give byte-identical objects.
+func (p Plan) Objects() []*unstructured.Unstructured {
+	out := make([]*unstructured.Unstructured, 0, len(p.Networks)+len(p.Pools)+len(p.Attachments))
+	for i := range p.Networks {
+		out = append(out, toUnstructured(&p.Networks[i]))
+	}
+	for i := range p.Pools {
+		out = append(out, toUnstructured(&p.Pools[i]))
+	}
+	for _, a := range p.Attachments {
+		out = append(out, a.object())
+	}
+	sortObjects(out)
+	return out
+}
+
+// toUnstructured keeps of an object what a user would write: of the metadata name, labels, annotations and owners, and the
+// spec.
+func toUnstructured(typed any) *unstructured.Unstructured {
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(typed)
+	if err != nil { // the API's types have nothing that JSON cannot carry
+		panic(fmt.Sprintf("plan: cannot convert %T: %v", typed, err))
+	}
+	metadata, _ := content["metadata"].(map[string]any)
+	maps.DeleteFunc(metadata, func(key string, _ any) bool {
+		return !slices.Contains([]string{"name", "labels", "annotations", "ownerReferences"}, key)
+	})
+	if annotations, ok := metadata["annotations"].(map[string]any); ok {
+		// kubectl's own record of the object, which would be applied along with it.
+		if delete(annotations, "kubectl.kubernetes.io/last-applied-configuration"); len(annotations) == 0 {
+			delete(metadata, "annotations")
+		}
+	}
+	delete(content, "status")
+	return &unstructured.Unstructured{Object: content}
+}
+
+func (a Attachment) object() *unstructured.Unstructured {
+	return &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "k8s.cni.cncf.io/v1",
+		"kind":       "NetworkAttachmentDefinition",
+		"metadata": map[string]any{
+			"namespace": a.Namespace,
+			"name":      a.Name,
+			"labels":    map[string]any{labelManagedBy: managedBy},
+		},
+		"spec": map[string]any{"config": a.Config},
+	}}
+}
+
+// sortObjects orders by kind, namespace and name, in place.
+func sortObjects(objects []*unstructured.Unstructured) {
+	slices.SortFunc(objects, func(a, b *unstructured.Unstructured) int {
+		return cmp.Or(cmp.Compare(kindRank(a.GetKind()), kindRank(b.GetKind())), cmp.Compare(a.GetAPIVersion(), b.GetAPIVersion()),
+			cmp.Compare(a.GetKind(), b.GetKind()), cmp.Compare(a.GetNamespace(), b.GetNamespace()), cmp.Compare(a.GetName(), b.GetName()))
+	})
+}
+
+// kindRank puts intent before what is derived from it, and pools before what makes pods ask for them.
+func kindRank(kind string) int {
+	order := [...]string{"UnderlayNetwork", "UnderlayPool", "NetworkAttachmentDefinition", "SpiderMultusConfig", "SpiderIPPool"}
+	if i := slices.Index(order[:], kind); i >= 0 {
+		return i
+	}
+	return len(order)
+}

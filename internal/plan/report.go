@@ -1,0 +1,129 @@
+// Copyright The kubectl underlay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/underlay-dev/kubectl-underlay/api/v1alpha1"
+)
+
+// report is what the inventory has to say. What is wrong with an interface is an error where a network chooses it.
+func (v *view) report() []Finding {
+	out := slices.Clone(v.findings)
+	for n := range v.nics() {
+		severity := Warning
+		if n.chosen {
+			severity = Error
+		}
+		for _, d := range n.defects {
+			if d.id == IDTooManyRanges {
+				out = append(out, Finding{d.id, Warning, n.object(), d.message, d.remedy})
+				continue
+			}
+			out = append(out, Finding{d.id, severity, n.object(), d.message, d.remedy})
+		}
+		if n.foreign && (n.chosen || n.carries()) {
+			out = append(out, v.foreign(n))
+		}
+	}
+	return out
+}
+
+func (v *view) foreign(n *nic) Finding {
+	f := Finding{ID: IDInterfaceOwnedByOtherIPAM, Severity: Info, Object: n.object(),
+		Message: fmt.Sprintf("%s hands out the addresses of this interface: it is left alone", v.others()),
+		Remedy: fmt.Sprintf("nothing, if that is meant; otherwise attach an interface for pods of their own, tagged %s=true",
+			v1alpha1.NoManageTag)}
+	if n.chosen {
+		f.Severity = Warning
+		f.Message = fmt.Sprintf("a network chooses this interface, but %s hands out its addresses: no pool is made", v.others())
+		f.Remedy = fmt.Sprintf("attach an interface of its own for the network, tagged %s=true before it is attached, and choose that one",
+			v1alpha1.NoManageTag)
+	}
+	return f
+}
+
+func (v *view) others() string {
+	names := make([]string, 0, len(v.otherIPAM))
+	for _, o := range v.otherIPAM {
+		switch o {
+		case v1alpha1.AWSVPCCNI:
+			names = append(names, "the AWS VPC CNI (aws-node)")
+		case v1alpha1.CiliumENI:
+			names = append(names, "Cilium in ENI mode")
+		default:
+			names = append(names, string(o))
+		}
+	}
+	return strings.Join(slices.Compact(names), " or ")
+}
+
+// nothing says that there is nothing to plan from.
+func (v *view) nothing() Finding {
+	count := 0
+	for range v.nics() {
+		count++
+	}
+	return Finding{ID: IDNothingToPropose, Severity: Warning, Object: "inventory",
+		Message: fmt.Sprintf("no network is given, and none of %s on %s carries a prefix or secondary address for pods",
+			Count(count, "interface"), Count(len(v.nodes), "node")),
+		Remedy: "assign a prefix to an interface of each node (`aws ec2 assign-private-ip-addresses --ipv4-prefix-count 1 " +
+			"--network-interface-id …`), or give a network with --network FILE"}
+}
+
+// report is what the networks have to say, each as a whole: five thousand nodes of one mistake are one finding.
+func report(networks []*network) []Finding {
+	var out []Finding
+	for _, n := range networks {
+		if n.invalid != nil {
+			out = append(out, Finding{IDNetworkInvalid, Error, n.object(), n.invalid.Error(),
+				"correct the network; until then it has neither pools nor an attachment"})
+			continue
+		}
+		out = append(out, n.report()...)
+	}
+	return out
+}
+
+func (n *network) report() []Finding {
+	var out []Finding
+	add := func(id string, severity Severity, remedy, message string, args ...any) {
+		out = append(out, Finding{id, severity, n.object(), fmt.Sprintf(message, args...), remedy})
+	}
+	manual := n.spec.Provider == v1alpha1.ProviderManual
+	switch {
+	case n.selected == 0:
+		add(IDNetworkWithoutNodes, Warning, "label the nodes, or correct spec.nodeSelector (absent: all Linux nodes)",
+			"no node matches the network's nodeSelector")
+	case manual: // which interfaces it has is known to its pools alone
+	case n.chosen == 0:
+		add(IDNodeWithoutInterface, Warning, "correct spec.interfaceSelector, or attach such interfaces",
+			"none of %s has an interface with %s: the network has no pool", Count(n.selected, "selected node"), n.way())
+	case len(n.without) > 0:
+		add(IDNodeWithoutInterface, Info, "attach such an interface to them, or narrow spec.nodeSelector to the nodes that have one",
+			"%d of %s have no interface with %s, so pods of this network cannot run there: %s",
+			len(n.without), Count(n.selected, "selected node"), n.way(), Some(n.without))
+	}
+	if len(n.empty) > 0 {
+		add(IDInterfaceWithoutAddresses, Warning,
+			"assign prefixes or secondary addresses to them, or let spec.ipFamilies and spec.addressSources name what they have",
+			"%s of %d chosen for the network have no address for it (%s, from %s): %s", Count(len(n.empty), "interface"), n.chosen,
+			joined(n.spec.IPFamilies), joined(n.spec.AddressSources), Some(n.empty))
+	}
+	for _, owner := range slices.Sorted(maps.Keys(n.lostTo)) {
+		add(IDInterfaceShared, Warning, "let the two networks choose different interfaces, families or address sources",
+			"network %s came first and has the addresses of %s that this network chooses too: %s", owner,
+			Count(len(n.lostTo[owner]), "interface"), Some(n.lostTo[owner]))
+	}
+	for _, first := range slices.Sorted(maps.Keys(n.defaultsBefore)) {
+		add(IDDefaultNetworkTwice, Error, "set spec.default to false in one of them, or narrow one nodeSelector",
+			"network %s is the default already on %s that this network would be the default of: %s", first,
+			Count(len(n.defaultsBefore[first]), "node"), Some(n.defaultsBefore[first]))
+	}
+	return out
+}
