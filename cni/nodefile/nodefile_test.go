@@ -131,7 +131,7 @@ func TestReadRefuses(t *testing.T) {
 		"blank":            {[]byte(" \n"), "is not valid: it is empty; restart"},
 		"half":             {whole[:len(whole)/2], "it ends in the middle, after"},
 		"zeros":            {make([]byte, 100), "byte 1: invalid character"},
-		"something behind": {append(bytes.Clone(whole), "{}"...), "invalid character '{' after top-level value"},
+		"something behind": {append(bytes.Clone(whole), "{}"...), "something stands behind the object"},
 		"a list":           {[]byte(`[]`), "cannot unmarshal array"},
 		"no version":       {[]byte(`{}`), "has no version"},
 		"newer":            {replace(`"version": 1`, `"version": 2`), "is of version 2, written by underlay-agent v0.1.0, and this program reads version 1: the CNI binary is older than the node's underlay agent"},

@@ -106,26 +106,46 @@ func readLimited(path string) ([]byte, error) {
 
 // Decode reads and checks the bytes of a node file: one JSON object, nothing behind it, no unknown field.
 func Decode(data []byte) (*File, error) {
-	var head struct {
-		Version int    `json:"version"`
-		Writer  string `json:"writer"`
-	}
-	if err := json.Unmarshal(data, &head); err != nil {
+	f, err := decodeStrictly(data)
+	if err != nil {
+		// What another version wrote is about the version, whatever else is new to us.
+		if version := versionOf(data); version != nil {
+			return nil, version
+		}
 		return nil, &InvalidError{Problems: []string{explain(data, err)}}
 	}
-	if head.Version != Version {
-		return nil, &VersionError{Found: head.Version, Known: Version, Writer: head.Writer}
-	}
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.DisallowUnknownFields()
-	f := &File{}
-	if err := decoder.Decode(f); err != nil {
-		return nil, &InvalidError{Problems: []string{explain(data, err)}}
+	if f.Version != Version {
+		return nil, &VersionError{Found: f.Version, Known: Version, Writer: f.Writer}
 	}
 	if err := f.Validate(); err != nil {
 		return nil, err
 	}
 	return f, nil
+}
+
+func decodeStrictly(data []byte) (*File, error) {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	f := &File{}
+	if err := decoder.Decode(f); err != nil {
+		return nil, err
+	}
+	if rest := bytes.TrimSpace(data[decoder.InputOffset():]); len(rest) > 0 {
+		return nil, fmt.Errorf("something stands behind the object, at byte %d", len(data)-len(rest))
+	}
+	return f, nil
+}
+
+// versionOf is the error for data that is whole JSON of another version; nil for anything else.
+func versionOf(data []byte) error {
+	var head struct {
+		Version int    `json:"version"`
+		Writer  string `json:"writer"`
+	}
+	if err := json.Unmarshal(data, &head); err != nil || head.Version == Version {
+		return nil
+	}
+	return &VersionError{Found: head.Version, Known: Version, Writer: head.Writer}
 }
 
 // explain says what a JSON error means for a node file.
