@@ -5,6 +5,7 @@ package controlplane
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,7 +28,10 @@ var plane = Shared{Options: Options{
 
 func TestMain(m *testing.M) {
 	if os.Getenv(startAndHang) != "" {
-		os.Exit(hang())
+		if err := hang(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+		os.Exit(1)
 	}
 	os.Exit(plane.Main(m))
 }
@@ -97,7 +101,7 @@ func TestKubectl(t *testing.T) {
 	if err := cluster.WriteKubeconfig(path); err != nil {
 		t.Fatal(err)
 	}
-	output, err := exec.Command(filepath.Join(cluster.Bin, "kubectl"), "--kubeconfig", path, "version").CombinedOutput()
+	output, err := exec.CommandContext(t.Context(), filepath.Join(cluster.Bin, "kubectl"), "--kubeconfig", path, "version").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}

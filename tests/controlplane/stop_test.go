@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -22,16 +23,16 @@ import (
 // startAndHang tells a copy of the test binary to start a control plane and wait to be killed.
 const startAndHang = "CONTROLPLANE_TEST_START_AND_HANG"
 
-// hang starts a control plane, prints its folder and never ends by itself.
-func hang() int {
+// hang starts a control plane, prints its folder and waits for the end of its input, which comes should the test that
+// started this process die before it.
+func hang() error {
 	plane, err := Start(context.Background(), Options{})
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
+		return err
 	}
 	fmt.Println(plane.scratch.dir)
-	_, _ = bufio.NewReader(os.Stdin).ReadByte() // ends should the test that started this process die
-	return 1
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return err
 }
 
 // processes returns the command lines of all processes which mention dir.
@@ -81,7 +82,7 @@ func TestKilledProcessLeavesNothing(t *testing.T) {
 		t.Skip("only Linux ties a process to the one that started it")
 	}
 	t.Setenv("TMPDIR", t.TempDir())
-	cmd := exec.Command(os.Args[0])
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), startAndHang+"=1")
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()

@@ -20,7 +20,7 @@ import (
 // test a cache of its own for built programs.
 func newRepository(t *testing.T) Module {
 	t.Helper()
-	goCache, err := exec.Command("go", "env", "GOCACHE").Output()
+	goCache, err := exec.CommandContext(t.Context(), "go", "env", "GOCACHE").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func TestBuildOnceThenReuse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	output, err := exec.Command(filepath.Join(folder, "hello")).CombinedOutput()
+	output, err := exec.CommandContext(t.Context(), filepath.Join(folder, "hello")).CombinedOutput()
 	if err != nil || string(output) != "hello world" {
 		t.Errorf("the built program says %q, %v; want its variable set by the linker", output, err)
 	}
