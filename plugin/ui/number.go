@@ -1,0 +1,41 @@
+// Copyright The kubectl underlay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package ui
+
+import (
+	"strconv"
+
+	"github.com/underlay-dev/kubectl-underlay/internal/iprange"
+)
+
+// exactBelow is where numbers begin to be rounded: the largest IPv4 subnet of AWS, a /16, is still exact.
+const exactBelow = 100_000
+
+// number of addresses, rounded down to three digits from exactBelow on: 281474976710656 is 281T.
+func number(n int64) string {
+	if n < exactBelow {
+		return strconv.FormatInt(n, 10)
+	}
+	if n >= iprange.MaxSize {
+		return ">9P"
+	}
+	unit, value := 0, n
+	for value >= 1_000_000 {
+		value /= 1000
+		unit++
+	}
+	// value counts thousandths of the unit.
+	whole, thousandths := value/1000, value%1000
+	text := strconv.FormatInt(whole, 10)
+	switch {
+	case whole < 10:
+		text += "." + strconv.FormatInt(100+thousandths/10, 10)[1:]
+	case whole < 100:
+		text += "." + strconv.FormatInt(thousandths/100, 10)
+	}
+	return text + "KMGTP"[unit:unit+1]
+}
+
+// add sums numbers of addresses, up to iprange.MaxSize.
+func add(a, b int64) int64 { return min(a+b, iprange.MaxSize) }

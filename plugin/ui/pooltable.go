@@ -1,0 +1,210 @@
+// Copyright The kubectl underlay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package ui
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/underlay-dev/kubectl-underlay/api/v1alpha1"
+)
+
+const (
+	// barsFrom is the width of screen from which on bars are drawn.
+	barsFrom = 100
+	// barWidth in columns.
+	barWidth = 10
+	// nearlyFull is the use in percent from which on a pool is worth a look.
+	nearlyFull = 90
+)
+
+// poolColumn is a column with what it says of a pool, and of all pools of a family (nil: nothing).
+type poolColumn struct {
+	column
+	value func(*poolRow) cell
+	total func(*poolTotal) cell
+}
+
+// poolTotal sums up the pools of a family.
+type poolTotal struct {
+	family v1alpha1.IPFamily
+	pools  int
+	usage  usage
+}
+
+func (s *Screen) poolTable(rows []poolRow, wide bool) table {
+	columns := s.poolColumns(wide)
+	t := table{}
+	for _, c := range columns {
+		t.columns = append(t.columns, c.column)
+	}
+	for i := range rows {
+		cells := make([]cell, len(columns))
+		for n, c := range columns {
+			cells[n] = c.value(&rows[i])
+		}
+		if s.width > 0 && i > 0 { // a pipe has each line whole, for grep
+			group(cells, &rows[i-1], &rows[i])
+		}
+		t.rows = append(t.rows, row{cells: cells})
+	}
+	if len(rows) == 1 {
+		return t
+	}
+	t.rows = append(t.rows, row{})
+	for i, total := range totals(rows) {
+		cells := make([]cell, len(columns))
+		for n, c := range columns {
+			if c.total != nil {
+				cells[n] = c.total(&total)
+			}
+		}
+		if i == 0 {
+			cells[0] = cell{"TOTAL", heading}
+		}
+		t.rows = append(t.rows, row{cells: cells})
+	}
+	return t
+}
+
+// group leaves out node and interface where they are those of the row above.
+func group(cells []cell, above, row *poolRow) {
+	a, b := &above.pool.Spec, &row.pool.Spec
+	if a.NodeName != b.NodeName {
+		return
+	}
+	cells[0].text = ""
+	if a.NetworkName == b.NetworkName && a.Interface == b.Interface {
+		cells[1].text = ""
+	}
+}
+
+func totals(rows []poolRow) []poolTotal {
+	var sums []poolTotal
+	for _, row := range rows {
+		family := row.pool.Spec.IPFamily
+		i := slices.IndexFunc(sums, func(t poolTotal) bool { return t.family == family })
+		if i < 0 {
+			i = len(sums)
+			sums = append(sums, poolTotal{family: family})
+		}
+		sums[i].pools++
+		sums[i].usage = sums[i].usage.plus(row.usage)
+	}
+	slices.SortFunc(sums, func(a, b poolTotal) int { return strings.Compare(string(a.family), string(b.family)) })
+	return sums
+}
+
+func (s *Screen) poolColumns(wide bool) []poolColumn {
+	clean, list := s.symbols.clean, s.symbols.cutList
+	columns := []poolColumn{
+		{column{head: "NODE", want: 24}, func(r *poolRow) cell { return cell{r.node, name} }, nil},
+		{
+			column{head: "INTERFACE"}, func(r *poolRow) cell { return cell{r.link, plain} },
+			func(t *poolTotal) cell { return cell{count(t.pools, "pool"), dim} },
+		},
+		{
+			column{head: "FAMILY"}, func(r *poolRow) cell { return cell{clean(string(r.pool.Spec.IPFamily)), plain} },
+			func(t *poolTotal) cell { return cell{clean(string(t.family)), plain} },
+		},
+		usageColumn(column{head: "FREE"}, usage.freeCell),
+		usageColumn(column{head: "USED"}, usage.usedCell),
+		usageColumn(column{head: "COOLING", rank: 3}, usage.coolingCell),
+		usageColumn(column{head: "CAPACITY"}, func(u usage) cell { return cell{number(u.capacity), plain} }),
+	}
+	if s.width >= barsFrom {
+		bar := usageColumn(column{head: "USE", rank: 4}, s.bar)
+		bar.right = false
+		columns = append(columns, bar)
+	}
+	columns = append(columns, poolColumn{
+		column{head: "STATE", rank: 1, want: 12, cut: list, optional: !wide},
+		func(r *poolRow) cell { return r.state }, nil,
+	})
+	text := func(head string, rank, want int, value func(*v1alpha1.UnderlayPool) string) poolColumn {
+		return poolColumn{
+			column{head: head, rank: rank, want: want, cut: list},
+			func(r *poolRow) cell { return cell{clean(value(r.pool)), plain} }, nil,
+		}
+	}
+	columns = append(columns, text("RANGES", 2, 27, func(p *v1alpha1.UnderlayPool) string { return strings.Join(toStrings(p.Spec.Ranges), ", ") }))
+	if !wide {
+		return columns
+	}
+	return append(columns,
+		text("POOL", 5, 32, func(p *v1alpha1.UnderlayPool) string { return p.Name }),
+		text("NETWORK", 6, 0, func(p *v1alpha1.UnderlayPool) string { return p.Spec.NetworkName }),
+		text("ENI", 7, 0, func(p *v1alpha1.UnderlayPool) string { return p.Spec.Interface.ID }),
+		text("SUBNET", 8, 0, func(p *v1alpha1.UnderlayPool) string { return string(p.Spec.Subnet) }),
+		text("GATEWAY", 9, 0, func(p *v1alpha1.UnderlayPool) string { return string(p.Spec.Gateway) }),
+		text("ALLOCATION", 10, 0, func(p *v1alpha1.UnderlayPool) string { return string(p.Spec.Allocation) }),
+	)
+}
+
+func usageColumn(c column, value func(usage) cell) poolColumn {
+	c.right = true
+	return poolColumn{
+		c, func(r *poolRow) cell { return value(r.usage) }, func(t *poolTotal) cell { return value(t.usage) },
+	}
+}
+
+func (u usage) freeCell() cell {
+	switch {
+	case !u.known:
+		return cell{"-", dim}
+	case u.free == 0 && u.capacity > 0:
+		return cell{"0", bad}
+	case u.percent() >= nearlyFull:
+		return cell{number(u.free), caution}
+	}
+	return cell{number(u.free), plain}
+}
+
+func (u usage) usedCell() cell    { return u.quiet(u.used) }
+func (u usage) coolingCell() cell { return u.quiet(u.cooling) }
+
+// quiet is a number that is of interest only when it is not zero.
+func (u usage) quiet(n int64) cell {
+	switch {
+	case !u.known:
+		return cell{"-", dim}
+	case n == 0:
+		return cell{"0", dim}
+	}
+	return cell{number(n), plain}
+}
+
+// percent of the capacity that is used, rounded down.
+func (u usage) percent() int {
+	if u.capacity <= 0 {
+		return 0
+	}
+	return int(min(float64(u.used)/float64(u.capacity), 1) * 100)
+}
+
+// bar shows use; a pool in use is never empty, and only a full one is full.
+func (s *Screen) bar(u usage) cell {
+	if !u.known {
+		return cell{"-", dim}
+	}
+	percent := u.percent()
+	full := percent * barWidth / 100
+	text := strconv.Itoa(percent) + "%"
+	if u.used > 0 && percent == 0 {
+		text = "<1%"
+	}
+	if u.used > 0 && full == 0 {
+		full = 1
+	}
+	look := plain
+	if percent >= nearlyFull {
+		look = caution
+	}
+	if u.free == 0 && u.capacity > 0 {
+		look = bad
+	}
+	drawn := strings.Repeat(s.symbols.barFull, full) + strings.Repeat(s.symbols.barEmpty, barWidth-full)
+	return cell{drawn + strings.Repeat(" ", 5-len(text)) + text, look}
+}
