@@ -1,0 +1,48 @@
+# Copyright The kubectl underlay Authors
+# SPDX-License-Identifier: Apache-2.0
+
+# The targets that people need. They are the same ones that CI runs; "make" alone lists them.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION := $(or $(shell git describe --tags --dirty --match 'v*' 2>/dev/null),v0.0.0-$(shell git rev-parse --short HEAD 2>/dev/null))
+COMMIT  := $(shell git rev-parse HEAD 2>/dev/null)
+DATE    := $(shell git log -1 --format=%cI 2>/dev/null)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)
+
+# Built once by Go, then found in its cache.
+TOOL    := go tool -modfile=internal/tools/go.mod
+RELEASE := go tool -modfile=internal/tools/release/go.mod goreleaser
+
+.PHONY: help build test lint generate demo bench release-snapshot clean
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## Build the programs into build/
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o build/ ./cmd/...
+
+test: ## Run everything that CI runs: generated files, linters, all tests
+	@go run ./tests/run
+
+lint: ## Run the linters that .golangci.yml chooses
+	$(TOOL) golangci-lint run
+
+generate: ## Bring generated files up to date
+	$(TOOL) controller-gen object:headerFile=internal/tools/header.go.txt paths=./api/...
+	$(TOOL) controller-gen crd paths=./api/v1alpha1 output:crd:dir=manifests/crds
+	go generate ./...
+
+demo: ## Show the plugin at work, on a real API server and a simulated EC2
+	@go run ./tests/demo
+
+bench: ## Measure; figures go to build/bench
+	@go run ./tests/bench
+
+release-snapshot: ## Build a release's archives into build/release, unpublished
+	$(RELEASE) release --snapshot --clean
+
+clean: ## Remove what make wrote
+	rm -rf build
