@@ -42,6 +42,7 @@ const (
 )
 
 // UnderlayNetworkSpec is the user's intent: which interfaces of which nodes carry pods, and how.
+// +kubebuilder:validation:XValidation:rule="self.provider != 'Manual' || self.provisioning.mode != 'Manage'",message="mode Manage needs provider AWS: the pools of a Manual network are yours to write",fieldPath=".provisioning.mode"
 type UnderlayNetworkSpec struct {
 	// provider says where pools come from: AWS (derived from EC2) or Manual (you write them).
 	// +kubebuilder:default=AWS
@@ -49,6 +50,7 @@ type UnderlayNetworkSpec struct {
 	Provider Provider `json:"provider,omitempty"`
 
 	// nodeSelector chooses nodes by label; all Linux nodes by default.
+	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, e.operator in ['In', 'NotIn'] ? has(e.values) && e.values.size() > 0 : e.operator in ['Exists', 'DoesNotExist'] && (!has(e.values) || e.values.size() == 0))",message="each of matchExpressions needs an operator: In or NotIn with values, Exists or DoesNotExist without"
 	// +optional
 	NodeSelector *metav1.LabelSelector `json:"nodeSelector,omitempty"`
 
@@ -112,7 +114,7 @@ type UnderlayNetworkSpec struct {
 	// allowedNamespaces may use this network; empty means all.
 	// +kubebuilder:validation:MaxItems=256
 	// +kubebuilder:validation:items:MaxLength=63
-	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="must be the name of a namespace: lower-case letters, digits and -, such as kube-system"
 	// +listType=set
 	// +optional
 	AllowedNamespaces []string `json:"allowedNamespaces,omitempty"`
@@ -128,7 +130,7 @@ type UnderlayNetworkSpec struct {
 	MetadataService *MetadataService `json:"metadataService,omitempty"`
 
 	// provisioning says whether the operator may write to the cloud, and how many free addresses it keeps.
-	// +kubebuilder:default={mode: Observe}
+	// +kubebuilder:default={mode: Observe, minFree: 8, maxFree: 32}
 	// +optional
 	Provisioning *Provisioning `json:"provisioning,omitempty"`
 }
@@ -148,8 +150,8 @@ type InterfaceSelector struct {
 	// names are Linux link names as the nodes' agents see them.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
-	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=15
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[^/ ]+$') && self != '.' && self != '..'",message="must be the name of a Linux link, such as ens6"
 	// +listType=set
 	// +optional
 	Names []string `json:"names,omitempty"`
@@ -166,13 +168,13 @@ type AttachmentReference struct {
 	// namespace of the attachment.
 	// +kubebuilder:default=kube-system
 	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="must be the name of a namespace: lower-case letters, digits and -, such as kube-system"
 	// +optional
 	Namespace string `json:"namespace,omitempty"`
 
 	// name of the attachment.
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="must be the name of an object: lower-case letters, digits, - and ., such as ipvlan-ens6"
 	// +required
 	Name string `json:"name"`
 }
@@ -251,7 +253,7 @@ type MetadataService struct {
 	// exceptNamespaces are treated the other way round.
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MaxLength=63
-	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="must be the name of a namespace: lower-case letters, digits and -, such as kube-system"
 	// +listType=set
 	// +optional
 	ExceptNamespaces []string `json:"exceptNamespaces,omitempty"`
@@ -270,7 +272,7 @@ const (
 )
 
 // Provisioning says how many free IPv4 addresses the operator keeps on each node.
-// +kubebuilder:validation:XValidation:rule="self.maxFree >= self.minFree + 16",message="maxFree must be at least minFree + 16: a prefix brings 16 addresses at once"
+// +kubebuilder:validation:XValidation:rule="self.maxFree >= self.minFree + 16",message="maxFree (32 by default) must be at least minFree (8 by default) + 16, as a prefix brings 16 addresses at once"
 type Provisioning struct {
 	// mode is Observe or Manage.
 	// +kubebuilder:default=Observe
@@ -352,7 +354,7 @@ type Usage struct {
 // +kubebuilder:printcolumn:name="Default",type=boolean,JSONPath=`.spec.default`,priority=1
 // +kubebuilder:printcolumn:name="Mode",type=string,JSONPath=`.spec.provisioning.mode`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
-// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 40 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="metadata.name must be a DNS label of at most 40 characters: lower-case letters, digits and -, since pool names are made from it"
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 40 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="name must be a DNS label of at most 40 characters: lower-case letters, digits and -, since pool names are made from it",fieldPath=".metadata"
 type UnderlayNetwork struct {
 	metav1.TypeMeta `json:",inline"`
 	// +optional

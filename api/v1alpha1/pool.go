@@ -25,15 +25,15 @@ const (
 // +kubebuilder:validation:XValidation:rule="!isCIDR(self.subnet) || self.ranges.all(r, isIP(r) ? cidr(self.subnet).containsIP(r) : isCIDR(r) ? cidr(self.subnet).containsCIDR(r) : r.split('-').all(a, !isIP(a) || cidr(self.subnet).containsIP(a)))",message="every range must lie inside the subnet, with both ends: use the interface's own subnet and its own prefixes or addresses"
 type UnderlayPoolSpec struct {
 	// networkName is the UnderlayNetwork that this pool serves.
-	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=40
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="must be the name of an UnderlayNetwork: lower-case letters, digits and -, such as ens6"
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="networkName is immutable: delete the pool and create it for the other network"
 	// +required
 	NetworkName string `json:"networkName"`
 
 	// nodeName is the node that holds the interface.
-	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",message="must be the name of a Kubernetes node, such as worker1"
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="nodeName is immutable: delete the pool and create it for the other node"
 	// +required
 	NodeName string `json:"nodeName"`
@@ -43,6 +43,7 @@ type UnderlayPoolSpec struct {
 	Interface PoolInterface `json:"interface"`
 
 	// ipFamily of all addresses in the pool.
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="ipFamily is immutable: delete the pool and create it for the other family"
 	// +required
 	IPFamily IPFamily `json:"ipFamily"`
 
@@ -86,7 +87,8 @@ type PoolInterface struct {
 	ID string `json:"id,omitempty"`
 
 	// macAddress by which the node's link is found.
-	// +kubebuilder:validation:Pattern=`^([0-9a-f]{2}:){5}[0-9a-f]{2}$`
+	// +kubebuilder:validation:MaxLength=17
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9a-f]{2}:){5}[0-9a-f]{2}$')",message="must be a MAC address in lower case, such as 02:00:00:00:10:01"
 	// +required
 	MACAddress string `json:"macAddress"`
 

@@ -100,7 +100,8 @@ func (r *crdRules) check(rep *report, doc *value) error {
 		if slices.ContainsFunc(broken, func(b string) bool { return within(b, path) || within(path, b) }) {
 			continue
 		}
-		rep.add(doc.placeOf(celPath(e)), path, "%s", e.Detail)
+		at := doc.find(celPath(e))
+		rep.add(at.place, path, "%s", ruleMessage(at, e.Detail))
 	}
 	return nil
 }
@@ -118,12 +119,24 @@ func (r *crdRules) withDefaults(doc *value) (map[string]any, error) {
 	return object, nil
 }
 
-// celPath is the path of a violated rule; empty for rules of the whole object.
+// celPath is the path of a violated rule; empty for rules of the whole object. Of the metadata, a rule sees the name.
 func celPath(e *field.Error) string {
-	if e.Field == "<nil>" {
+	switch path := strings.TrimPrefix(e.Field, "."); path {
+	case "<nil>":
 		return ""
+	case "metadata":
+		return "metadata.name"
+	default:
+		return path
 	}
-	return strings.TrimPrefix(e.Field, ".")
+}
+
+// ruleMessage begins with the value where that makes a sentence.
+func ruleMessage(v *value, message string) string {
+	if v.kind == text && strings.HasPrefix(message, "must ") {
+		return v.String() + " " + message
+	}
+	return message
 }
 
 // within says whether a path is another or lies below it.

@@ -34,7 +34,7 @@ func checkHeader(rep *report, doc *value, kinds ...string) bool {
 			if key == "kind" {
 				allowed = strings.Join(kinds, " or ")
 			}
-			rep.below(doc.place, key, "is missing; here it is %s", allowed)
+			rep.below(doc.place, key, "is required: %s", allowed)
 			ok = false
 		} else if f.value.kind != text {
 			rep.below(f.value.place, key, "must be text, not %s", f.value)

@@ -154,9 +154,9 @@ func asWritten(doc *value) *value {
 func (n *networkReader) checkMetadata(doc *value, meta metav1.ObjectMeta) {
 	errs := validation.ValidateObjectMeta(&meta, false, validation.NameIsDNSSubdomain, field.NewPath("metadata"))
 	for _, e := range errs {
-		n.rep.add(doc.placeOf(e.Field), join(n.rep.path(), e.Field), "%s", e.ErrorBody())
+		n.rep.add(doc.find(e.Field).place, join(n.rep.path(), e.Field), "%s", e.ErrorBody())
 	}
-	at := doc.placeOf("metadata.name")
+	at := doc.find("metadata.name").place
 	if first, known := n.names[meta.Name]; known {
 		n.rep.add(at, join(n.rep.path(), "metadata.name"), "%s is here twice, first on line %d", quote(meta.Name), first.line)
 		return

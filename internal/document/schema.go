@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // schema is the part of JSON Schema, and of the dialect of CRDs, that our schemas use. A keyword that is not listed
@@ -99,4 +100,11 @@ func (s *schema) names() []string {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// summary is the first sentence of the description, as part of a message.
+func (s *schema) summary() string {
+	first, _, _ := strings.Cut(s.Description, "\n")
+	first, _, _ = strings.Cut(first, ". ")
+	return strings.TrimSuffix(first, ".")
 }

@@ -174,9 +174,8 @@ func shorten(s string) string {
 
 func quote(s string) string { return strconv.Quote(shorten(s)) }
 
-// placeOf finds a field by its path, written as in report.path. Of a field that is not there, it is the place of the
-// nearest one above.
-func (v *value) placeOf(path string) place {
+// find gives the value at a path, written as in report.path; of a field that is not there, the nearest one above.
+func (v *value) find(path string) *value {
 	for path != "" {
 		var next *value
 		if rest, ok := strings.CutPrefix(path, "["); ok {
@@ -199,9 +198,9 @@ func (v *value) placeOf(path string) place {
 			path = path[end:]
 		}
 		if next == nil {
-			return v.place
+			return v
 		}
 		v = next
 	}
-	return v.place
+	return v
 }

@@ -116,7 +116,7 @@ func (w *walker) checkText(v *value, s *schema) {
 		}
 	case v.text == "" && s.orEmpty:
 	case length < s.MinLength && length == 0:
-		w.here(v.place, "is empty: %s", s.Description)
+		w.here(v.place, "must not be empty: %s", s.summary())
 	case length < s.MinLength:
 		w.here(v.place, "%s is too short: at least %d characters", v, s.MinLength)
 	case s.MaxLength != nil && length > *s.MaxLength:
@@ -168,7 +168,7 @@ func (w *walker) checkNumber(v *value, s *schema) {
 
 func (w *walker) checkList(v *value, s *schema) {
 	if len(v.items) < s.MinItems {
-		w.here(v.place, "is too short: at least %s", count(s.MinItems, "item"))
+		w.here(v.place, "must have at least %s", count(s.MinItems, "item"))
 	}
 	if s.MaxItems != nil && len(v.items) > *s.MaxItems {
 		w.here(v.place, "has %d items: at most %d", len(v.items), *s.MaxItems)
@@ -224,11 +224,11 @@ func (w *walker) checkObject(v *value, s *schema) {
 	}
 	for _, key := range s.Required {
 		if _, ok := v.get(key); !ok {
-			w.below(v.place, key, "is missing: %s", s.Properties[key].Description)
+			w.below(v.place, key, "is required: %s", s.Properties[key].summary())
 		}
 	}
 	if present < s.MinProperties {
-		w.here(v.place, "is too short: at least %s", count(s.MinProperties, "field"))
+		w.here(v.place, "must have at least %s", count(s.MinProperties, "field"))
 	}
 	if s.MaxProperties != nil && present > *s.MaxProperties {
 		w.here(v.place, "has %d fields: at most %d", present, *s.MaxProperties)
