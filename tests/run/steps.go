@@ -31,6 +31,7 @@ func steps(results *results) []step {
 		{"prerequisites", installMissing},
 		{"generated files", checkGenerated},
 		{"lint", func(ctx context.Context, w io.Writer) error {
+			fmt.Fprintln(w, "(the first run on a machine builds the linters, which takes minutes)")
 			return runCommand(ctx, w, "make", "--no-print-directory", "lint")
 		}},
 		{"control plane programs", func(ctx context.Context, w io.Writer) error {
