@@ -8,6 +8,8 @@
 // It imports apimachinery and sigs.k8s.io/yaml only.
 package manifests
 
+//go:generate go -C ../internal/tools run ./schema -dir ../.. -out ../../manifests/schema/inventory.json
+
 import (
 	"embed"
 	"fmt"
