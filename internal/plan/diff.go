@@ -78,62 +78,89 @@ func (k objectKey) change(action Action) Change {
 
 // fieldChanges compares two versions of one object.
 func fieldChanges(before, after *unstructured.Unstructured) []FieldChange {
-	ours := strings.HasPrefix(after.GetAPIVersion(), v1alpha1.Group+"/")
-	oldFields, newFields := fieldsOf(before), fieldsOf(after)
-	var out []FieldChange
-	for path, value := range newFields {
-		if was := oldFields[path]; was != value {
-			out = append(out, FieldChange{Path: path, Old: was, New: value})
+	old, wanted := withDefaults(before), withDefaults(after)
+	oldMeta, _ := old["metadata"].(map[string]any)
+	newMeta, _ := wanted["metadata"].(map[string]any)
+
+	others := comparison{additive: true}
+	others.compare("metadata.labels", oldMeta["labels"], newMeta["labels"])
+	others.compare("metadata.annotations", oldMeta["annotations"], newMeta["annotations"])
+	others.compare("metadata.ownerReferences", byUID(oldMeta["ownerReferences"]), byUID(newMeta["ownerReferences"]))
+
+	own := comparison{additive: !strings.HasPrefix(after.GetAPIVersion(), v1alpha1.Group+"/")}
+	for _, key := range keysOf(old, wanted) {
+		if key != "apiVersion" && key != "kind" && key != "metadata" && key != "status" {
+			own.compare(key, old[key], wanted[key])
 		}
 	}
-	for path, was := range oldFields {
-		if _, still := newFields[path]; !still && ours && !strings.HasPrefix(path, "metadata.") {
-			out = append(out, FieldChange{Path: path, Old: was})
-		}
-	}
+	out := slices.Concat(others.changes, own.changes)
 	slices.SortFunc(out, func(a, b FieldChange) int { return cmp.Compare(a.Path, b.Path) })
 	return out
 }
 
-// fieldsOf flattens an object to its leaves, lists being leaves, as path to compact JSON. Empty values are absent.
-func fieldsOf(o *unstructured.Unstructured) map[string]string {
-	out := map[string]string{}
-	for key, value := range withDefaults(o) {
-		switch key {
-		case "apiVersion", "kind", "status":
-		case "metadata":
-			metadata, _ := value.(map[string]any)
-			flatten(out, "metadata.labels", metadata["labels"])
-			flatten(out, "metadata.annotations", metadata["annotations"])
-			flattenOwners(out, metadata["ownerReferences"])
-		default:
-			flatten(out, key, value)
-		}
-	}
-	return out
+// comparison walks two trees of fields; lists are leaves.
+type comparison struct {
+	// additive: what only the old tree has does not count.
+	additive bool
+	changes  []FieldChange
 }
 
-func flatten(out map[string]string, path string, value any) {
-	if fields, ok := value.(map[string]any); ok {
-		for key, v := range fields {
-			flatten(out, join(path, key), v)
+func (c *comparison) compare(path string, old, wanted any) {
+	if empty(wanted) && (c.additive || empty(old)) {
+		return
+	}
+	oldFields, oldIsMap := old.(map[string]any)
+	newFields, newIsMap := wanted.(map[string]any)
+	switch {
+	case (oldIsMap || empty(old)) && (newIsMap || empty(wanted)):
+		for _, key := range keysOf(oldFields, newFields) {
+			if !reflect.DeepEqual(oldFields[key], newFields[key]) { // most are, and need no path
+				c.compare(join(path, key), oldFields[key], newFields[key])
+			}
 		}
-		return
+	case encodedValue(old) != encodedValue(wanted): // the same number may have two Go types
+		c.changes = append(c.changes, FieldChange{Path: path, Old: encodedValue(old), New: encodedValue(wanted)})
 	}
-	if v := reflect.ValueOf(value); !v.IsValid() || v.Kind() == reflect.Slice && v.Len() == 0 {
-		return
-	}
-	out[path] = compact(value)
 }
 
-// flattenOwners gives each owner its own path: other controllers may add theirs.
-func flattenOwners(out map[string]string, value any) {
+func keysOf(a, b map[string]any) []string {
+	keys := make([]string, 0, len(a)+len(b))
+	for key := range a {
+		keys = append(keys, key)
+	}
+	for key := range b {
+		if _, both := a[key]; !both {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// empty: absent, null, or a list or map without elements.
+func empty(value any) bool {
+	v := reflect.ValueOf(value)
+	return !v.IsValid() || (v.Kind() == reflect.Slice || v.Kind() == reflect.Map) && v.Len() == 0
+}
+
+// encodedValue is compact JSON, or nothing for what is empty.
+func encodedValue(value any) string {
+	if empty(value) {
+		return ""
+	}
+	raw, _ := json.Marshal(value) // of maps, lists, strings, numbers and booleans: it cannot fail
+	return string(raw)
+}
+
+// byUID gives each owner its own path: other controllers may add theirs.
+func byUID(value any) map[string]any {
 	owners, _ := value.([]any)
+	out := make(map[string]any, len(owners))
 	for _, o := range owners {
 		fields, _ := o.(map[string]any)
 		uid, _ := fields["uid"].(string)
-		out[join("metadata.ownerReferences", uid)] = compact(o)
+		out[uid] = o
 	}
+	return out
 }
 
 // join appends a key to a path; a key that is no plain word stands in brackets.
@@ -142,11 +169,6 @@ func join(path, key string) string {
 		return path + "[" + key + "]"
 	}
 	return path + "." + key
-}
-
-func compact(value any) string {
-	raw, _ := json.Marshal(value) // of maps, lists, strings, numbers and booleans: it cannot fail
-	return string(raw)
 }
 
 // withDefaults is the object's content; of a network, with the values that a cluster would give to absent fields.

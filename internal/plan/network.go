@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -198,7 +199,7 @@ func (n *network) way() string {
 	for _, key := range slices.Sorted(maps.Keys(s.Tags)) {
 		tags = append(tags, key+"="+s.Tags[key])
 	}
-	return "the tags " + joined(tags)
+	return "the tags " + strings.Join(tags, ", ")
 }
 
 func joined[T any](values []T) string {

@@ -118,8 +118,8 @@ func (n *network) appendPool(out []v1alpha1.UnderlayPool, on *nic, fam family, r
 	}
 	if len(ranges) < all {
 		on.defect(IDTooManyRanges, "use prefixes instead of single addresses, or fewer and larger exclusions",
-			"network %s: %s and their exclusions do not fit into one pool of %s, which has at most %d of each: the last %d are left out",
-			n.Name, Count(all, string(fam.api())+" range"), "the interface", maxRanges, all-len(ranges))
+			"network %s: %s and their exclusions do not fit into one pool, which has at most %d of each: the last %d are left out",
+			n.Name, Count(all, string(fam.api())+" range"), maxRanges, all-len(ranges))
 	}
 	if len(ranges) == 0 {
 		return out

@@ -90,6 +90,13 @@ func report(networks []*network) []Finding {
 	return out
 }
 
+func have(n int) string {
+	if n == 1 {
+		return "has"
+	}
+	return "have"
+}
+
 func (n *network) report() []Finding {
 	var out []Finding
 	add := func(id string, severity Severity, remedy, message string, args ...any) {
@@ -106,14 +113,14 @@ func (n *network) report() []Finding {
 			"none of %s has an interface with %s: the network has no pool", Count(n.selected, "selected node"), n.way())
 	case len(n.without) > 0:
 		add(IDNodeWithoutInterface, Info, "attach such an interface to them, or narrow spec.nodeSelector to the nodes that have one",
-			"%d of %s have no interface with %s, so pods of this network cannot run there: %s",
-			len(n.without), Count(n.selected, "selected node"), n.way(), Some(n.without))
+			"%d of %s %s no interface with %s, so pods of this network cannot run there: %s",
+			len(n.without), Count(n.selected, "selected node"), have(len(n.without)), n.way(), Some(n.without))
 	}
 	if len(n.empty) > 0 {
 		add(IDInterfaceWithoutAddresses, Warning,
 			"assign prefixes or secondary addresses to them, or let spec.ipFamilies and spec.addressSources name what they have",
-			"%s of %d chosen for the network have no address for it (%s, from %s): %s", Count(len(n.empty), "interface"), n.chosen,
-			joined(n.spec.IPFamilies), joined(n.spec.AddressSources), Some(n.empty))
+			"%d of %s %s no address for the network (%s, from %s): %s", len(n.empty), Count(n.chosen, "chosen interface"),
+			have(len(n.empty)), joined(n.spec.IPFamilies), joined(n.spec.AddressSources), Some(n.empty))
 	}
 	for _, owner := range slices.Sorted(maps.Keys(n.lostTo)) {
 		add(IDInterfaceShared, Warning, "let the two networks choose different interfaces, families or address sources",
