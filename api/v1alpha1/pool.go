@@ -19,10 +19,10 @@ const (
 )
 
 // UnderlayPoolSpec holds the addresses of one network, node, interface and family.
-// +kubebuilder:validation:XValidation:rule="!isCIDR(self.subnet) || cidr(self.subnet).ip().family() == (self.ipFamily == 'IPv4' ? 4 : 6)",message="subnet must be of the pool's ipFamily"
-// +kubebuilder:validation:XValidation:rule="!isIP(self.gateway) || ip(self.gateway).family() == (self.ipFamily == 'IPv4' ? 4 : 6)",message="gateway must be of the pool's ipFamily"
-// +kubebuilder:validation:XValidation:rule="!isIP(self.gateway) || !isCIDR(self.subnet) || cidr(self.subnet).containsIP(self.gateway) || ip(self.gateway).isLinkLocalUnicast()",message="gateway must lie inside the subnet or be link-local (fe80:ec2::1 on AWS)"
-// +kubebuilder:validation:XValidation:rule="!isCIDR(self.subnet) || self.ranges.all(r, isIP(r) ? cidr(self.subnet).containsIP(r) : isCIDR(r) ? cidr(self.subnet).containsCIDR(r) : r.split('-').all(a, !isIP(a) || cidr(self.subnet).containsIP(a)))",message="every range must lie inside the subnet, with both ends: use the interface's own subnet and its own prefixes or addresses"
+// +kubebuilder:validation:XValidation:rule="!isCIDR(self.subnet) || cidr(self.subnet).ip().family() == (self.ipFamily == 'IPv4' ? 4 : 6)",message="must be of the pool's ipFamily",fieldPath=".subnet"
+// +kubebuilder:validation:XValidation:rule="!isIP(self.gateway) || ip(self.gateway).family() == (self.ipFamily == 'IPv4' ? 4 : 6)",message="must be of the pool's ipFamily",fieldPath=".gateway"
+// +kubebuilder:validation:XValidation:rule="!isIP(self.gateway) || !isCIDR(self.subnet) || cidr(self.subnet).containsIP(self.gateway) || ip(self.gateway).isLinkLocalUnicast()",message="must lie inside the subnet or be link-local (fe80:ec2::1 on AWS)",fieldPath=".gateway"
+// +kubebuilder:validation:XValidation:rule="!isCIDR(self.subnet) || self.ranges.all(r, isIP(r) ? cidr(self.subnet).containsIP(r) : isCIDR(r) ? cidr(self.subnet).containsCIDR(r) : r.split('-').all(a, !isIP(a) || cidr(self.subnet).containsIP(a)))",message="every range must lie inside the subnet, with both ends: use the interface's own subnet and its own prefixes or addresses",fieldPath=".ranges"
 type UnderlayPoolSpec struct {
 	// networkName is the UnderlayNetwork that this pool serves.
 	// +kubebuilder:validation:MaxLength=40

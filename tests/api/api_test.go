@@ -4,6 +4,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -118,5 +119,14 @@ func compareGolden(t *testing.T, path, got string) {
 	}
 	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
 		t.Errorf("%s differs (-want +got), run with -update if it should:\n%s", path, diff)
+	}
+}
+
+func remove(t *testing.T, api client.Client, objects ...client.Object) {
+	for _, o := range objects {
+		// Not the test's context, which has ended by now.
+		if err := api.Delete(context.WithoutCancel(t.Context()), o); err != nil {
+			t.Errorf("clean up: %v", err)
+		}
 	}
 }

@@ -82,3 +82,30 @@ func fromFile(t testing.TB, o *unstructured.Unstructured) []string {
 	}
 	return slices.Collect(strings.Lines(strings.TrimSpace(err.Error())))
 }
+
+// testStatusRules is testRules for statuses, laid over a stored object.
+func testStatusRules(t *testing.T, golden string, base map[string]any, cases []ruleCase) {
+	api := newClient(t)
+	stored := object(base)
+	if err := api.Create(t.Context(), stored); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { remove(t, api, stored) })
+	var words strings.Builder
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			changed := object(stored.Object, map[string]any{"status": c.object})
+			refusals := reasons(t, api.Status().Update(t.Context(), changed, client.DryRunAll))
+			if c.refused != (len(refusals) > 0) {
+				t.Errorf("refused: %t, want %t: %s", len(refusals) > 0, c.refused, refusals)
+			}
+			if c.refused {
+				fmt.Fprintf(&words, "%s\n", c.name)
+			}
+			for _, line := range refusals {
+				fmt.Fprintf(&words, "  server: %s\n", line)
+			}
+		})
+	}
+	compareGolden(t, golden, words.String())
+}
