@@ -4,19 +4,22 @@
 // Package cloud holds what every cloud has in common: the Provider interface, a snapshot of what a provider sees, the
 // join of Kubernetes nodes with their instances, and errors that say what to do next. It does no I/O and imports no
 // cloud's SDK; package aws beside it does.
+//
+// Invariants: an instance belongs to at most one node; a node whose instance is not certain has none; output is sorted,
+// whatever the order of the input.
 package cloud
 
 import (
 	"context"
-	"net/netip"
 
 	"github.com/underlay-dev/kubectl-underlay/api/v1alpha1"
 )
 
 // Provider observes a cloud.
 type Provider interface {
-	// Snapshot lists instances, with their interfaces, subnets, VPCs and instance types, of the VPCs that the nodes are in. Nodes carry what Kubernetes
-	// knows (name, providerID, internalIPs, labels). The number of calls grows with pages, not with nodes. A failure is an *Error.
+	// Snapshot lists instances, with their interfaces, subnets, VPCs and instance types, of the VPCs that the nodes
+	// are in. Nodes carry what Kubernetes knows (name, providerID, internalIPs, labels). The number of calls grows
+	// with pages, not with nodes. A failure is an *Error.
 	Snapshot(ctx context.Context, nodes []v1alpha1.Node) (Snapshot, error)
 }
 
@@ -38,8 +41,7 @@ type Instance struct {
 	State string
 	// VPCID of the instance.
 	VPCID string
-	// Interfaces attached, by card and device index.
+	// Interfaces attached, by card and device index, without links. PrimaryIPv6 is set only where the cloud says that
+	// an address is the primary one; SecondaryIPv6 is in the cloud's order, which Join needs to find the node's own.
 	Interfaces []v1alpha1.Interface
-	// PrivateIPs are all addresses of all interfaces, by which a node without providerID is found.
-	PrivateIPs []netip.Addr
 }

@@ -1,0 +1,34 @@
+// Copyright The kubectl underlay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package ec2sim
+
+import "slices"
+
+// action is one of EC2's.
+type action struct {
+	name string
+	// dryRun: the action knows the parameter DryRun. Those that assign addresses do not.
+	dryRun bool
+	// writes: the action changes the world; EC2 words a refusal differently.
+	writes bool
+	// run reads the parameters, then acts. It holds the lock, and changes nothing when it fails.
+	run func(*World, *params) (answer, error)
+}
+
+// registry lists the actions that the simulator knows, by name.
+func registry() map[string]action {
+	all := map[string]action{}
+	for _, act := range slices.Concat(
+		instanceActions(),
+		instanceTypeActions(),
+		interfaceActions(),
+		ipv4Actions(),
+		ipv6Actions(),
+		subnetActions(),
+		vpcActions(),
+	) {
+		all[act.name] = act
+	}
+	return all
+}
