@@ -112,11 +112,12 @@ func (c *ControlPlane) environment(opts Options) (*envtest.Environment, error) {
 		CRDInstallOptions:        envtest.CRDInstallOptions{MaxTime: startTimeout, PollInterval: 50 * time.Millisecond},
 	}
 	env.ControlPlane.KubectlPath = filepath.Join(c.Bin, "kubectl")
-	env.ControlPlane.Etcd = &envtest.Etcd{Path: etcd, DataDir: c.scratch.path("etcd"), Out: c.scratch.log, Err: c.scratch.log}
-	env.ControlPlane.Etcd.Configure().Set("unsafe-no-fsync", "true").Set("log-level", "warn")
+	env.ControlPlane.Etcd = &envtest.Etcd{Path: etcd, DataDir: c.scratch.path("etcd"), Out: c.scratch.etcd, Err: c.scratch.etcd}
+	env.ControlPlane.Etcd.Configure().Set("unsafe-no-fsync", "true").Set("log-level", "error")
 
 	server := env.ControlPlane.GetAPIServer()
-	server.Path, server.CertDir, server.Out, server.Err = apiserver, c.scratch.path("apiserver"), c.scratch.log, c.scratch.log
+	server.Path, server.CertDir = apiserver, c.scratch.path("apiserver")
+	server.Out, server.Err = c.scratch.apiserver, c.scratch.apiserver
 	server.Configure().Set("advertise-address", advertised)
 	for _, arg := range opts.APIServerArgs {
 		name, value, ok := strings.Cut(strings.TrimLeft(arg, "-"), "=")
@@ -140,7 +141,7 @@ func (c *ControlPlane) start() error {
 		<-c.stopped
 	}()
 	if err := <-started; err != nil {
-		return fmt.Errorf("start the control plane: %w; its last words:\n%s", err, c.scratch.tail())
+		return fmt.Errorf("start the control plane: %w%s", err, c.scratch.lastWords())
 	}
 	c.User = User{Config: c.env.Config, kubeconfig: c.env.KubeConfig}
 	return nil
@@ -151,7 +152,7 @@ func (c *ControlPlane) Stop() error {
 	c.once.Do(func() {
 		defer close(c.stopped)
 		if err := c.env.Stop(); err != nil {
-			c.stopErr = fmt.Errorf("stop the control plane: %w; its last words:\n%s", err, c.scratch.tail())
+			c.stopErr = fmt.Errorf("stop the control plane: %w%s", err, c.scratch.lastWords())
 		}
 		c.stopErr = errors.Join(c.stopErr, c.scratch.remove())
 	})

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -21,16 +22,17 @@ const (
 	// scratchGrace is how long a folder is left alone after it was made: its lock is not yet held for a moment.
 	scratchGrace = time.Minute
 
-	// tailLines is how much of the log an error shows.
-	tailLines = 30
+	// tailLines is how much of each log an error shows.
+	tailLines = 10
 )
 
 // scratch is the temporary folder of one control plane: its data, certificates and log. Its owner holds a lock on it as
 // long as it lives, by which others tell it from a folder that somebody left behind.
 type scratch struct {
-	dir  string
-	held *os.File // the lock
-	log  *os.File // what etcd and kube-apiserver print
+	dir       string
+	held      *os.File // the lock
+	etcd      *os.File // what etcd prints
+	apiserver *os.File // what kube-apiserver prints
 }
 
 // newScratch removes folders that killed processes have left and makes a new one.
@@ -56,7 +58,10 @@ func (s *scratch) fill() error {
 	if err := syscall.Flock(int(s.held.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return fmt.Errorf("lock %s: %w", s.held.Name(), err)
 	}
-	if s.log, err = os.OpenFile(s.path("log"), os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600); err != nil {
+	if s.etcd, err = os.Create(s.path("etcd.log")); err != nil {
+		return err
+	}
+	if s.apiserver, err = os.Create(s.path("apiserver.log")); err != nil {
 		return err
 	}
 	for _, name := range []string{"etcd", "apiserver", "launchers"} {
@@ -72,7 +77,7 @@ func (s *scratch) path(name string) string { return filepath.Join(s.dir, name) }
 // remove deletes the folder and gives up its lock.
 func (s *scratch) remove() error {
 	err := os.RemoveAll(s.dir)
-	for _, file := range []*os.File{s.log, s.held} {
+	for _, file := range []*os.File{s.etcd, s.apiserver, s.held} {
 		if file != nil {
 			err = errors.Join(err, file.Close())
 		}
@@ -83,14 +88,19 @@ func (s *scratch) remove() error {
 	return nil
 }
 
-// tail returns the end of the log.
-func (s *scratch) tail() []byte {
-	content, err := os.ReadFile(s.log.Name())
-	if err != nil {
-		return []byte(err.Error())
+// lastWords returns how the logs end, kube-apiserver's last since it is the one that mostly says why.
+func (s *scratch) lastWords() string {
+	var words strings.Builder
+	for _, log := range []*os.File{s.etcd, s.apiserver} {
+		content, err := os.ReadFile(log.Name())
+		if err != nil {
+			content = []byte(err.Error())
+		}
+		lines := bytes.Split(bytes.TrimSpace(content), []byte("\n"))
+		lines = lines[max(0, len(lines)-tailLines):]
+		fmt.Fprintf(&words, "\n--- end of %s\n%s", filepath.Base(log.Name()), bytes.Join(lines, []byte("\n")))
 	}
-	lines := bytes.Split(bytes.TrimSpace(content), []byte("\n"))
-	return bytes.Join(lines[max(0, len(lines)-tailLines):], []byte("\n"))
+	return words.String()
 }
 
 // launcher returns the path of a program that becomes the given one, to be killed by the kernel when the thread that

@@ -153,3 +153,22 @@ func TestLockedFolderStays(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestLastWords(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	mine, err := newScratch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range 2 * tailLines {
+		fmt.Fprintf(mine.etcd, "etcd %d\n", line)
+	}
+	fmt.Fprintln(mine.apiserver, "unknown flag: --no-such-flag")
+	words := mine.lastWords()
+	if strings.Contains(words, "etcd 9\n") || !strings.HasSuffix(words, "etcd 19\n--- end of apiserver.log\nunknown flag: --no-such-flag") {
+		t.Errorf("the last words are%s", words)
+	}
+	if err := mine.remove(); err != nil {
+		t.Error(err)
+	}
+}
