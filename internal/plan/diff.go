@@ -6,23 +6,17 @@ package plan
 import (
 	"cmp"
 	"encoding/json"
-	"maps"
 	"reflect"
 	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
-
-	"github.com/underlay-dev/kubectl-underlay/api/v1alpha1"
 )
 
-// Diff says what leads from the objects before to those after, in the order of Objects, deletions last. It sees objects
-// as server-side apply does: status and what the server manages do not count, nor do labels, annotations and owners
-// that only before has, since others put them there. A network's defaults count as written.
-//
-// A field of another project's kind that only before has does not count either: it may be a default of a schema that
-// is not ours.
+// Diff says what leads from the objects before to those after, in the order of Objects, deletions last. Both are taken
+// as a cluster would store them: who applies finds out what that is by a dry run, since only the API server knows its
+// defaults and other owners' fields. Status and what the server alone writes do not count; absent, null and empty are
+// one.
 func Diff(before, after []*unstructured.Unstructured) []Change {
 	old := make(map[objectKey]*unstructured.Unstructured, len(before))
 	for _, o := range before {
@@ -78,37 +72,40 @@ func (k objectKey) change(action Action) Change {
 
 // fieldChanges compares two versions of one object.
 func fieldChanges(before, after *unstructured.Unstructured) []FieldChange {
-	old, wanted := withDefaults(before), withDefaults(after)
-	oldMeta, _ := old["metadata"].(map[string]any)
-	newMeta, _ := wanted["metadata"].(map[string]any)
-
-	others := comparison{additive: true}
-	others.compare("metadata.labels", oldMeta["labels"], newMeta["labels"])
-	others.compare("metadata.annotations", oldMeta["annotations"], newMeta["annotations"])
-	others.compare("metadata.ownerReferences", byUID(oldMeta["ownerReferences"]), byUID(newMeta["ownerReferences"]))
-
-	own := comparison{additive: !strings.HasPrefix(after.GetAPIVersion(), v1alpha1.Group+"/")}
-	for _, key := range keysOf(old, wanted) {
-		if key != "apiVersion" && key != "kind" && key != "metadata" && key != "status" {
-			own.compare(key, old[key], wanted[key])
+	var c comparison
+	for _, key := range keysOf(before.Object, after.Object) {
+		switch key {
+		case "apiVersion", "kind", "status":
+		case "metadata":
+			c.compare(key, userMetadata(before), userMetadata(after))
+		default:
+			c.compare(key, before.Object[key], after.Object[key])
 		}
 	}
-	out := slices.Concat(others.changes, own.changes)
-	slices.SortFunc(out, func(a, b FieldChange) int { return cmp.Compare(a.Path, b.Path) })
+	slices.SortFunc(c.changes, func(a, b FieldChange) int { return cmp.Compare(a.Path, b.Path) })
+	return c.changes
+}
+
+// userMetadata is the metadata without what the API server alone writes.
+func userMetadata(o *unstructured.Unstructured) map[string]any {
+	metadata, _ := o.Object["metadata"].(map[string]any)
+	out := make(map[string]any, len(metadata))
+	for key, value := range metadata {
+		switch key {
+		case "uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink":
+		default:
+			out[key] = value
+		}
+	}
 	return out
 }
 
 // comparison walks two trees of fields; lists are leaves.
 type comparison struct {
-	// additive: what only the old tree has does not count.
-	additive bool
-	changes  []FieldChange
+	changes []FieldChange
 }
 
 func (c *comparison) compare(path string, old, wanted any) {
-	if empty(wanted) && (c.additive || empty(old)) {
-		return
-	}
 	oldFields, oldIsMap := old.(map[string]any)
 	newFields, newIsMap := wanted.(map[string]any)
 	switch {
@@ -151,41 +148,10 @@ func encodedValue(value any) string {
 	return string(raw)
 }
 
-// byUID gives each owner its own path: other controllers may add theirs.
-func byUID(value any) map[string]any {
-	owners, _ := value.([]any)
-	out := make(map[string]any, len(owners))
-	for _, o := range owners {
-		fields, _ := o.(map[string]any)
-		uid, _ := fields["uid"].(string)
-		out[uid] = o
-	}
-	return out
-}
-
 // join appends a key to a path; a key that is no plain word stands in brackets.
 func join(path, key string) string {
 	if strings.ContainsAny(key, "./[]") {
 		return path + "[" + key + "]"
 	}
 	return path + "." + key
-}
-
-// withDefaults is the object's content; of a network, with the values that a cluster would give to absent fields.
-func withDefaults(o *unstructured.Unstructured) map[string]any {
-	if o.GetKind() != "UnderlayNetwork" || !strings.HasPrefix(o.GetAPIVersion(), v1alpha1.Group+"/") {
-		return o.Object
-	}
-	var n v1alpha1.UnderlayNetwork
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &n); err != nil {
-		return o.Object // what is no network is compared as it is
-	}
-	spec := n.Effective()
-	filled, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&spec)
-	if err != nil {
-		return o.Object
-	}
-	content := maps.Clone(o.Object)
-	content["spec"] = filled
-	return content
 }

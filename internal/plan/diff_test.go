@@ -38,8 +38,6 @@ func objects(t *testing.T, text string) []*unstructured.Unstructured {
 
 func TestDiff(t *testing.T) {
 	const pool = "apiVersion: underlay.dev/v1alpha1\nkind: UnderlayPool\nmetadata: {name: p}\nspec: "
-	const network = "apiVersion: underlay.dev/v1alpha1\nkind: UnderlayNetwork\nmetadata: {name: net}\nspec: "
-	const foreign = "apiVersion: spiderpool.spidernet.io/v2beta1\nkind: SpiderIPPool\nmetadata: {name: s}\nspec: "
 	tests := []struct {
 		name, before, after string
 		want                []FieldChange
@@ -56,37 +54,23 @@ func TestDiff(t *testing.T) {
 		},
 		{name: "absent, null and empty are one", before: pool + "{exclude: [], interface: {}}", after: pool + "{ranges: null}"},
 		{
-			name: "what the server and others put there",
+			name: "what the server alone writes",
 			before: "apiVersion: underlay.dev/v1alpha1\nkind: UnderlayPool\nmetadata: {name: p, uid: u, resourceVersion: '7', generation: 2, " +
-				"creationTimestamp: '2026-01-01T00:00:00Z', managedFields: [{manager: m}], selfLink: s, finalizers: [f], " +
-				"labels: {a: b, theirs: c}, annotations: {theirs: d}, ownerReferences: [{uid: '1', name: o}, {uid: '2', name: theirs}]}\n" +
-				"spec: {}\nstatus: {capacity: 16}",
-			after: "apiVersion: underlay.dev/v1alpha1\nkind: UnderlayPool\nmetadata: {name: p, labels: {a: b}, ownerReferences: [{name: o, uid: '1'}]}\nspec: {}",
+				"creationTimestamp: '2026-01-01T00:00:00Z', managedFields: [{manager: m}], selfLink: s}\nspec: {}\nstatus: {capacity: 16}",
+			after: "apiVersion: underlay.dev/v1alpha1\nkind: UnderlayPool\nmetadata: {name: p, labels: {}, ownerReferences: []}\nstatus: {allocated: 1}",
 		},
 		{
-			name:   "labels and owners that we want",
-			before: "apiVersion: underlay.dev/v1alpha1\nkind: UnderlayPool\nmetadata: {name: p, labels: {app.kubernetes.io/name: x}}",
-			after: "apiVersion: underlay.dev/v1alpha1\nkind: UnderlayPool\nmetadata: {name: p, labels: {app.kubernetes.io/name: z}, " +
+			name:   "labels, annotations, owners and finalizers",
+			before: "apiVersion: underlay.dev/v1alpha1\nkind: UnderlayPool\nmetadata: {name: p, annotations: {a: b}, labels: {app.kubernetes.io/name: x}}",
+			after: "apiVersion: underlay.dev/v1alpha1\nkind: UnderlayPool\nmetadata: {name: p, finalizers: [f], labels: {app.kubernetes.io/name: z}, " +
 				"ownerReferences: [{name: o, uid: '1'}]}",
-			want: []FieldChange{{"metadata.labels[app.kubernetes.io/name]", `"x"`, `"z"`},
-				{"metadata.ownerReferences.1.name", "", `"o"`}, {"metadata.ownerReferences.1.uid", "", `"1"`}},
+			want: []FieldChange{{"metadata.annotations.a", `"b"`, ""}, {"metadata.finalizers", "", `["f"]`},
+				{"metadata.labels[app.kubernetes.io/name]", `"x"`, `"z"`}, {"metadata.ownerReferences", "", `[{"name":"o","uid":"1"}]`}},
 		},
 		{
-			name: "a network's defaults count as written",
-			before: network + "{interfaceSelector: {deviceIndexes: [1]}, provider: AWS, ipFamilies: [IPv4, IPv6], cooldownSeconds: 30, " +
-				"default: false, hostAccess: {enabled: true}, provisioning: {mode: Observe, minFree: 8, maxFree: 32}}",
-			after: network + "{interfaceSelector: {deviceIndexes: [1]}, attachment: {name: ipvlan-net}, mtu: 0}",
-		},
-		{
-			name:   "a network's other fields",
-			before: network + "{interfaceSelector: {deviceIndexes: [1]}, cooldownSeconds: 60, default: true}",
-			after:  network + "{interfaceSelector: {names: [ens5]}}",
-			want: []FieldChange{{"spec.cooldownSeconds", "60", "30"}, {"spec.default", "true", ""},
-				{"spec.interfaceSelector.deviceIndexes", "[1]", ""}, {"spec.interfaceSelector.names", "", `["ens5"]`}},
-		},
-		{
-			name: "another project's defaults", before: foreign + "{subnet: x, disable: false, ipVersion: 4}", after: foreign + "{subnet: z}",
-			want: []FieldChange{{"spec.subnet", `"x"`, `"z"`}},
+			name:   "numbers of two Go types, and a scalar that becomes a map",
+			before: pool + "{interface: {deviceIndex: 1}, gateway: a}", after: pool + "{interface: {deviceIndex: 1.0}, gateway: {a: b}}",
+			want: []FieldChange{{"spec.gateway", `"a"`, `{"a":"b"}`}},
 		},
 	}
 	for _, tt := range tests {

@@ -72,9 +72,11 @@ func sortObjects(objects []*unstructured.Unstructured) {
 	})
 }
 
-// kindRank puts intent before what is derived from it, and pools before what makes pods ask for them.
+// kindRank puts kinds before their objects, intent before what is derived from it, and pools before what makes pods ask
+// for them; Spiderpool takes pools only for configurations that exist.
 func kindRank(kind string) int {
-	order := [...]string{"UnderlayNetwork", "UnderlayPool", "NetworkAttachmentDefinition", "SpiderMultusConfig", "SpiderIPPool"}
+	order := [...]string{"CustomResourceDefinition", "UnderlayNetwork", "UnderlayPool", "NetworkAttachmentDefinition",
+		"SpiderMultusConfig", "SpiderIPPool"}
 	if i := slices.Index(order[:], kind); i >= 0 {
 		return i
 	}
