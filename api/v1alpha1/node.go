@@ -78,7 +78,7 @@ type NodePool struct {
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Kernel",type=string,JSONPath=`.status.kernelVersion`
 // +kubebuilder:printcolumn:name="Agent",type=string,JSONPath=`.status.agentVersion`
-// +kubebuilder:printcolumn:name="Links",type=string,JSONPath=`.status.links[*].name`
+// +kubebuilder:printcolumn:name="Boot",type=string,JSONPath=`.status.bootID`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type UnderlayNode struct {
 	metav1.TypeMeta `json:",inline"`
