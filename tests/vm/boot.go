@@ -21,8 +21,8 @@ import (
 	"github.com/underlay-dev/kubectl-underlay/tests/vm/wire"
 )
 
-// bootTimeout is how long a machine may take to its first event: ten times what it takes on two busy cores.
-const bootTimeout = time.Minute
+// bootTimeout is how long a machine may take to its first event: three times what it takes on two very busy cores.
+const bootTimeout = 3 * time.Minute
 
 // VM is a running machine.
 type VM struct {

@@ -116,12 +116,16 @@ func openRoot(folder string) (*os.Root, error) {
 	return os.OpenRoot(folder)
 }
 
-// indexModules lists what each of the unpacked modules needs and is known as: the package leaves that to its installation.
-func indexModules(ctx context.Context, folder string) error {
+// completeKernel makes what was unpacked usable: decompresses it, and lists what each of the modules needs and is known as,
+// which the package leaves to its installation.
+func completeKernel(ctx context.Context, folder string) error {
 	if usr := filepath.Join(folder, "usr", "lib"); exists(usr) { // newer packages keep everything below /usr
 		if err := os.Rename(usr, filepath.Join(folder, "lib")); err != nil {
 			return err
 		}
+	}
+	if err := decompress(ctx, folder); err != nil {
+		return err
 	}
 	release, err := newest(filepath.Join(folder, "lib", "modules"))
 	if err != nil {

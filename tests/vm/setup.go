@@ -60,7 +60,7 @@ func Setup(ctx context.Context, progress io.Writer) (Kit, error) {
 }
 
 const (
-	kernelFolder  = "kernel-1"  // the number grows with what unpackKernel keeps
+	kernelFolder  = "kernel-2"  // the number grows when completeKernel or wantKernel change
 	busyboxFolder = "busybox-1" // likewise
 	emulator      = "qemu-system-x86_64"
 )
@@ -83,10 +83,14 @@ func find(root string) (Kit, error) {
 	if err != nil {
 		return Kit{}, err
 	}
+	image := filepath.Join(kernel, "boot", "vmlinux")
+	if !exists(image) {
+		image = filepath.Join(kernel, "boot", "vmlinuz-"+filepath.Base(release))
+	}
 	return Kit{
 		QEMU:    qemu,
 		Busybox: filepath.Join(busybox, "bin", "busybox"),
-		Kernel:  filepath.Join(kernel, "boot", "vmlinuz-"+filepath.Base(release)),
+		Kernel:  image,
 		Release: filepath.Base(release),
 		Modules: release,
 	}, nil
@@ -96,7 +100,7 @@ func find(root string) (Kit, error) {
 func fetch(ctx context.Context, root string, progress io.Writer) error {
 	apt := &apt{progress: progress}
 	var packages []string
-	for name, pkg := range map[string]string{emulator: "qemu-system-x86", "depmod": "kmod"} {
+	for name, pkg := range map[string]string{emulator: "qemu-system-x86", "depmod": "kmod", "xz": "xz-utils"} {
 		if _, err := program(name); err != nil {
 			packages = append(packages, pkg)
 		}
@@ -117,7 +121,7 @@ func fetch(ctx context.Context, root string, progress io.Writer) error {
 		if err != nil {
 			return err
 		}
-		return fetchPackage(ctx, apt, filepath.Join(root, kernelFolder), name+"="+version, indexModules, wantKernel)
+		return fetchPackage(ctx, apt, filepath.Join(root, kernelFolder), name+"="+version, completeKernel, wantKernel)
 	}
 	return nil
 }
