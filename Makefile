@@ -30,6 +30,7 @@ test: ## Run everything that CI runs: generated files, linters, all tests
 lint: ## Run the linters that .golangci.yml chooses
 	$(TOOL) golangci-lint run
 
+# What these write is marked in .gitattributes. Further generators are go:generate lines beside what they read.
 generate: ## Bring generated files up to date
 	$(TOOL) controller-gen object:headerFile=internal/tools/header.go.txt paths=./api/...
 	$(TOOL) controller-gen crd paths=./api/v1alpha1 output:crd:dir=manifests/crds

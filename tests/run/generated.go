@@ -19,7 +19,10 @@ import (
 
 // checkGenerated generates into place and fails if that changed any file. In a clean clone this compares with what is
 // committed; in a work tree in use it leaves alone what is merely not committed yet.
-func checkGenerated(ctx context.Context, w io.Writer) error {
+//
+// While it generates, an editor may write to other files. Unless strict it therefore fails only for those that
+// .gitattributes marks as generated.
+func checkGenerated(ctx context.Context, w io.Writer, strict bool) error {
 	before, err := hashFiles(ctx)
 	if err != nil {
 		return err
@@ -31,10 +34,43 @@ func checkGenerated(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if stale := changed(before, after); len(stale) > 0 {
+	stale, other, err := splitGenerated(ctx, changed(before, after))
+	if err != nil {
+		return err
+	}
+	if len(other) > 0 {
+		fmt.Fprintf(w, "changed meanwhile, though .gitattributes does not mark it as generated:\n  %s\n", strings.Join(other, "\n  "))
+	}
+	if strict {
+		stale = append(stale, other...)
+	}
+	if len(stale) > 0 {
 		return fmt.Errorf("stale, and now brought up to date; commit what \"make generate\" made of:\n  %s", strings.Join(stale, "\n  "))
 	}
 	return nil
+}
+
+// splitGenerated tells the files that .gitattributes marks as generated from others.
+func splitGenerated(ctx context.Context, names []string) (generated, other []string, err error) {
+	if len(names) == 0 {
+		return nil, nil, nil
+	}
+	cmd := command(ctx, "git", append([]string{"check-attr", "-z", "linguist-generated", "--"}, names...)...)
+	output, err := cmd.Output()
+	if err != nil {
+		return nil, nil, fmt.Errorf("ask git which files are generated: %w", err)
+	}
+	// Name, attribute and value of each, every one ended by a NUL.
+	for fields := range slices.Chunk(strings.Split(string(output), "\x00"), 3) {
+		switch {
+		case len(fields) < 3: // what follows the last NUL
+		case fields[2] == "set":
+			generated = append(generated, fields[0])
+		default:
+			other = append(other, fields[0])
+		}
+	}
+	return generated, other, nil
 }
 
 // hashFiles returns the content's hash of each file in the work tree that git does not ignore.

@@ -29,7 +29,9 @@ type step struct {
 func steps(results *results) []step {
 	return []step{
 		{"prerequisites", installMissing},
-		{"generated files", checkGenerated},
+		{"generated files", func(ctx context.Context, w io.Writer) error {
+			return checkGenerated(ctx, w, results.strict)
+		}},
 		{"lint", func(ctx context.Context, w io.Writer) error {
 			fmt.Fprintln(w, "(the first run on a machine builds the linters, which takes minutes)")
 			return runCommand(ctx, w, "make", "--no-print-directory", "lint")

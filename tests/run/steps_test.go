@@ -19,22 +19,27 @@ import (
 // TestCheckGenerated generates in a repository whose "generate" copies a file and lists itself.
 func TestCheckGenerated(t *testing.T) {
 	tests := map[string]struct {
-		made map[string]string // as committed
-		want string            // in the error; empty: none
+		made   map[string]string // as committed
+		strict bool
+		want   string // in the error; empty: none
 	}{
-		"current":     {map[string]string{"copy": "content"}, ""},
-		"stale":       {map[string]string{"copy": "old content"}, "\n  copy"},
-		"never made":  {nil, "\n  copy"},
-		"does not go": {map[string]string{"copy/is-a-folder": ""}, "make --no-print-directory generate"},
+		"current":               {map[string]string{"copy": "content"}, true, ""},
+		"stale":                 {map[string]string{"copy": "old content"}, false, "\n  copy"},
+		"never made":            {nil, false, "\n  copy"},
+		"does not go":           {map[string]string{"copy/is-a-folder": ""}, false, "make --no-print-directory generate"},
+		"another file":          {map[string]string{"copy": "content", "unmarked": "old content"}, false, ""},
+		"another file (strict)": {map[string]string{"copy": "content", "unmarked": "old content"}, true, "\n  unmarked"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Chdir(t.TempDir())
 			files := map[string]string{
 				"original": "content",
-				"Makefile": "generate:\n\t@cp -T original copy\n\t@date +%N >ignored\n",
+				"Makefile": "generate:\n\t@cp -T original copy\n\t@cp original unmarked\n\t@date +%N >ignored\n",
 				// What git ignores may change as it likes.
-				".gitignore": "ignored\n",
+				".gitignore":     "ignored\n",
+				".gitattributes": "copy linguist-generated\n",
+				"unmarked":       "content",
 			}
 			maps.Copy(files, test.made)
 			for path, content := range files {
@@ -46,7 +51,7 @@ func TestCheckGenerated(t *testing.T) {
 				}
 			}
 
-			err := checkGenerated(t.Context(), io.Discard)
+			err := checkGenerated(t.Context(), io.Discard, test.strict)
 			if test.want == "" && err != nil {
 				t.Error(err)
 			}
