@@ -1,0 +1,197 @@
+// Copyright The kubectl underlay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package ipam
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/underlay-dev/kubectl-underlay/cni/nodefile"
+	"github.com/underlay-dev/kubectl-underlay/internal/iprange"
+)
+
+// remembered is how many rested addresses a pool keeps in the order of their release. Beyond it the oldest are forgotten, which makes them fresh
+// again, behind the cursor: so a /80 never fills the memory, and an address comes back after this many others at the least while others are free.
+// Exact order needs no more for any interface of a cloud: 50 prefixes of 16 are 800 addresses. At about 120 bytes each it is half a megabyte.
+const remembered = 4096
+
+// chooser chooses addresses of one pool in one transaction.
+type chooser struct {
+	*book
+	pool *nodefile.Pool
+	row  poolRow
+	// open is what may be handed out now, sorted and without overlaps.
+	open     []iprange.Range
+	cooldown time.Duration
+	now      time.Duration
+}
+
+func newChooser(b *book, node *nodefile.File, p *nodefile.Pool, now time.Duration) (*chooser, error) {
+	row, err := b.row(p.Name)
+	if err != nil {
+		return nil, err
+	}
+	return &chooser{book: b, pool: p, row: row, open: node.Open(p), cooldown: node.Network(p.Network).Cooldown(), now: now}, nil
+}
+
+// next chooses the least recently used address: a fresh one, else the one released longest ago, if it has rested. False if there is none. It holds
+// nothing yet; it may forget entries that stand in the way.
+func (c *chooser) next() (netip.Addr, bool, error) {
+	if len(c.open) == 0 {
+		return netip.Addr{}, false, nil
+	}
+	if err := c.endQuarantines(); err != nil {
+		return netip.Addr{}, false, err
+	}
+	if err := c.trim(); err != nil {
+		return netip.Addr{}, false, err
+	}
+	a, ok, err := c.fresh()
+	if err != nil || ok {
+		return a, ok, err
+	}
+	a, ok, err = c.rested()
+	if err != nil || ok {
+		return a, ok, err
+	}
+	if err := c.reclaim(); err != nil {
+		return netip.Addr{}, false, err
+	}
+	return c.fresh()
+}
+
+// fresh is the first fresh address behind the cursor, or from the start.
+func (c *chooser) fresh() (netip.Addr, bool, error) {
+	behind := 0 // the first range that is not wholly before the cursor
+	for behind < len(c.open) && c.row.cursor.IsValid() && !c.row.cursor.Less(c.open[behind].Last) {
+		behind++
+	}
+	for i := range len(c.open) + 1 {
+		r := c.open[(behind+i)%len(c.open)]
+		first, last := r.First, r.Last
+		if i == 0 && behind < len(c.open) && r.Contains(c.row.cursor) {
+			first = c.row.cursor.Next() // exists: the cursor is before r.Last
+		}
+		a, ok, err := c.nextFresh(first, last)
+		if err != nil || ok {
+			return a, ok, err
+		}
+	}
+	return netip.Addr{}, false, nil
+}
+
+// rested is the pool's oldest released address that may be handed out and has rested. Rested ones before it that may not (excluded, draining, no
+// longer of the pool) are forgotten: each release pays for that once.
+func (c *chooser) rested() (netip.Addr, bool, error) {
+	for {
+		a, at, ok, err := c.oldest(released, c.row.id)
+		if err != nil || !ok || !c.hasRested(at) {
+			return netip.Addr{}, false, err
+		}
+		if iprange.Contains(c.open, a) {
+			return a, true, nil
+		}
+		if err := c.forget(a); err != nil {
+			return netip.Addr{}, false, err
+		}
+	}
+}
+
+func (c *chooser) hasRested(released time.Duration) bool { return c.now-released >= c.cooldown }
+
+// endQuarantines lets addresses whose quarantine is over queue as if they had rested just now.
+func (c *chooser) endQuarantines() error {
+	for {
+		a, until, ok, err := c.oldest(quarantined, c.row.id)
+		if err != nil || !ok || until > c.now {
+			return err
+		}
+		if err := c.put(a, entry{state: released, pool: c.row.id, at: max(0, until-c.cooldown)}); err != nil {
+			return err
+		}
+	}
+}
+
+// trim forgets the oldest rested addresses beyond remembered, a few each time: at most one comes in for each that is handed out.
+func (c *chooser) trim() error {
+	const step = 4
+	for range min(step, max(0, int64(c.row.released)-remembered)) {
+		a, at, ok, err := c.oldest(released, c.row.id)
+		if err != nil || !ok || !c.hasRested(at) {
+			return err
+		}
+		if err := c.forget(a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reclaim forgets rested addresses of this pool that were released, or quarantined, under another pool's name: the range came from another network or
+// interface, or the store was made anew. The last resort before the pool is exhausted, since it reads the other pools' queues.
+func (c *chooser) reclaim() error {
+	var stray []netip.Addr
+	cursor := c.queue.Cursor()
+	for key, _ := cursor.First(); key != nil; key, _ = cursor.Next() {
+		e, a, err := parseQueueKey(key)
+		if err != nil {
+			return err
+		}
+		over := e.state == quarantined && e.at <= c.now || e.state == released && c.hasRested(e.at)
+		if over && e.pool != c.row.id && iprange.Contains(c.open, a) {
+			stray = append(stray, a)
+		}
+	}
+	for _, a := range stray {
+		if err := c.forget(a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// take checks that a certain address may be handed out; the error is a *TakenError or *RefusedError.
+func (c *chooser) take(a netip.Addr) error {
+	e, known, err := c.entry(a)
+	if err != nil {
+		return err
+	}
+	switch {
+	case !iprange.Contains(c.open, a):
+		return refuse("requested address %s is excluded, draining or reserved in pool %s: ask for another one", a, c.pool.Name)
+	case !known:
+		return nil
+	case e.state == held:
+		return &TakenError{Address: a, Reason: "is held by " + c.holderOf(e.owner)}
+	case e.state == quarantined && e.at > c.now:
+		return &TakenError{Address: a, Reason: fmt.Sprintf("is used by something else on this node, and is tried again in %s", (e.at - c.now).Round(time.Second))}
+	case e.state == released && !c.hasRested(e.at):
+		return &TakenError{Address: a, Reason: fmt.Sprintf("was released %s ago and rests for %s more", (c.now - e.at).Round(time.Second), (e.at + c.cooldown - c.now).Round(time.Second))}
+	}
+	return nil
+}
+
+// holderOf names an owner as people know it.
+func (b *book) holderOf(o Owner) string {
+	r, known, err := b.record(o)
+	switch {
+	case err == nil && known && r.Pod.Name != "":
+		return fmt.Sprintf("pod %s/%s (%s)", r.Pod.Namespace, r.Pod.Name, o.IfName)
+	case strings.HasPrefix(o.ContainerID, foundPrefix):
+		return fmt.Sprintf("a pod in network namespace %s (%s)", r.Netns.Path, o.IfName)
+	}
+	return fmt.Sprintf("container %s (%s)", o.ContainerID, o.IfName)
+}
+
+// moveCursor remembers the fresh address that was handed out last.
+func (b *book) moveCursor(pool string, a netip.Addr) error {
+	row, err := b.row(pool)
+	if err != nil {
+		return err
+	}
+	row.cursor = a
+	return b.putRow(row)
+}

@@ -1,0 +1,256 @@
+// Copyright The kubectl underlay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package ipam
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"time"
+
+	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+	"golang.org/x/sys/unix"
+)
+
+// Options of a store.
+type Options struct {
+	// Folder of the store, /run/underlay; made with mode 0700 where it is missing.
+	Folder string
+	// Found lists the addresses that live network namespaces hold. It is asked when a store is made, for whatever reason: at boot, after the
+	// file was removed, and after a damaged one was set aside. If it fails, no store is made.
+	Found func() ([]Found, error)
+	// Log hears of things that people should know, such as a store that was set aside; nil drops them.
+	Log func(message string)
+	// Now is the time since boot, suspended time included; CLOCK_BOOTTIME if nil. Wall clocks jump, and a store lives for one boot.
+	Now func() time.Duration
+	// BootID of the kernel; read from /proc if empty.
+	BootID string
+}
+
+// Found is an address that a live network namespace holds.
+type Found struct {
+	Lease  Lease // Pool may be empty
+	IfName string
+	Netns  Netns
+	// MAC of the interface that carries it; may be empty.
+	MAC string
+}
+
+// Store is the allocation store, opened and locked.
+//
+// Invariants: the lock is held from Open to Close, so no other process sees or changes the store meanwhile, and the holder may read or write the
+// node file. Each method is one transaction: when it returned without error, all of it is in the file, and a process killed before that leaves
+// nothing of it.
+type Store struct {
+	options Options
+	lock    *lock
+	db      *bbolt.DB
+	// file is what db has open: closed by hand when db is in no state to be.
+	file *os.File
+}
+
+// Open locks the store, waiting until ctx ends, and opens it. Hold it for milliseconds: every ADD and DEL of the node waits.
+func Open(ctx context.Context, options Options) (*Store, error) {
+	if options.Found == nil {
+		return nil, errors.New("the allocation store needs to know how to find the addresses of live namespaces")
+	}
+	if options.Now == nil {
+		options.Now = sinceBoot
+	}
+	if options.Log == nil {
+		options.Log = func(string) {}
+	}
+	if options.BootID == "" {
+		id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+		if err != nil {
+			return nil, fmt.Errorf("read the boot id: %w", err)
+		}
+		options.BootID = strings.TrimSpace(string(id))
+	}
+	if err := os.MkdirAll(options.Folder, 0o700); err != nil {
+		return nil, explain("make the allocation store's folder", options.Folder, err)
+	}
+	l, err := acquire(ctx, filepath.Join(options.Folder, "lock"))
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{options: options, lock: l}
+	if err := s.open(); err != nil {
+		_ = s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Close closes the store and gives back its lock.
+func (s *Store) Close() error {
+	var err error
+	if s.db != nil {
+		err = s.db.Close()
+		s.db, s.file = nil, nil
+	}
+	return errors.Join(err, s.lock.release())
+}
+
+func sinceBoot() time.Duration {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
+		panic(err) // Linux has had this clock since 2.6.39
+	}
+	return time.Duration(ts.Nano())
+}
+
+func (s *Store) path() string { return filepath.Join(s.options.Folder, "store.db") }
+
+// open opens the store of this boot, or makes one.
+func (s *Store) open() error {
+	err := s.openExisting()
+	var other *otherBootError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return s.create()
+	case errors.As(err, &other):
+		return s.create()
+	case isDamaged(err):
+		return s.replace(err)
+	}
+	return err
+}
+
+// otherBootError says that a store is of another boot: its sandboxes are gone, and so are its records' reasons.
+type otherBootError struct{ bootID string }
+
+func (e *otherBootError) Error() string { return "the allocation store is of boot " + e.bootID }
+
+func (s *Store) openExisting() error {
+	info, err := os.Lstat(s.path())
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return err
+	case err != nil:
+		return explain("inspect the allocation store", s.path(), err)
+	case !info.Mode().IsRegular():
+		return explain("open the allocation store", s.path(), unix.EISDIR)
+	case info.Size() == 0:
+		return damaged("the file is empty") // bbolt would take it for a new one
+	}
+	if err := s.openDB(s.path()); err != nil {
+		return err
+	}
+	err = s.attempt(false, func(tx *bbolt.Tx) (bool, error) { return false, s.checkHeader(tx) })
+	if err != nil {
+		s.abandon()
+	}
+	return err
+}
+
+// openDB opens the bbolt file at path. Nothing is ever synced: nobody needs the store after a power cut, and the kernel keeps what a killed process wrote.
+func (s *Store) openDB(path string) error {
+	return guard(func() error {
+		db, err := bbolt.Open(path, 0o600, &bbolt.Options{
+			Timeout:         time.Second, // our own lock is in front: only a stranger, such as a debugging tool, can hold bbolt's
+			NoSync:          true,
+			NoGrowSync:      true,
+			NoStatistics:    true,
+			InitialMmapSize: initialMmap,
+			OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
+				file, err := os.OpenFile(name, flag|unix.O_NOFOLLOW, mode)
+				s.file = file
+				return file, err
+			},
+		})
+		if err != nil {
+			return classify(path, err)
+		}
+		s.db = db
+		return nil
+	})
+}
+
+// initialMmap is how much is mapped at first, in bytes: address space alone, so that a transaction that grows the file does not map it anew.
+const initialMmap = 16 << 20
+
+// classify tells a file that is damaged from a file system that fails.
+func classify(path string, err error) error {
+	var errno syscall.Errno
+	switch {
+	case errors.Is(err, berrors.ErrTimeout):
+		return &BusyError{Path: path, Err: err}
+	case errors.As(err, &errno):
+		return explain("open the allocation store", path, err)
+	}
+	return damaged("%w", err)
+}
+
+// abandon lets go of a database that may be in any state: closing it properly could block or fault. Its mapping is lost to this process.
+func (s *Store) abandon() {
+	if s.file != nil {
+		_ = s.file.Close()
+	}
+	s.db, s.file = nil, nil
+}
+
+// update runs fn in a transaction and commits it if fn changed something and gave no error. A damaged store is replaced, and fn run again.
+func (s *Store) update(fn func(b *book) error) error { return s.run(true, fn) }
+
+// view runs fn in a transaction that changes nothing.
+func (s *Store) view(fn func(b *book) error) error { return s.run(false, fn) }
+
+func (s *Store) run(writable bool, fn func(b *book) error) error {
+	inBook := func(tx *bbolt.Tx) (commit bool, err error) {
+		b, err := openBook(tx)
+		if err != nil {
+			return false, err
+		}
+		err = fn(b)
+		return b.changed, err
+	}
+	err := s.attempt(writable, inBook)
+	if !isDamaged(err) {
+		return err
+	}
+	if err := s.replaceDamaged(err); err != nil {
+		return err
+	}
+	return s.attempt(writable, inBook)
+}
+
+// attempt runs fn in one transaction, committed if fn says so and gives no error.
+func (s *Store) attempt(writable bool, fn func(tx *bbolt.Tx) (commit bool, err error)) error {
+	if s.db == nil {
+		return errors.New("the allocation store is closed")
+	}
+	return guard(func() error {
+		tx, err := s.db.Begin(writable)
+		if err != nil {
+			return err
+		}
+		commit, err := fn(tx)
+		if err != nil || !commit || !writable {
+			return errors.Join(err, tx.Rollback())
+		}
+		if err := tx.Commit(); err != nil {
+			return explain("write the allocation store", s.path(), err)
+		}
+		return nil
+	})
+}
+
+// guard turns panics and faults of reading a damaged file into an error. (A mapped file that was cut short raises SIGBUS.)
+func guard(fn func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = damaged("%v\n%s", p, debug.Stack())
+		}
+	}()
+	return fn()
+}
