@@ -4,9 +4,7 @@
 package ui
 
 import (
-	"cmp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/underlay-dev/kubectl-underlay/internal/plan"
@@ -29,7 +27,7 @@ func (s *Screen) Changes(changes []plan.Change, opts ChangeOptions) {
 	defer p.print()
 	n := tally(changes)
 	if n.create+n.change+n.erase == 0 {
-		p.line(span{s.symbols.ok, good}, span{"No changes", good}, span{"(" + count(n.same, "object") + " as planned)", dim})
+		p.line(span{s.symbols.ok, good}, span{"No changes", good}, span{"(" + plan.Count(n.same, "object") + " as planned)", dim})
 		return
 	}
 	groups := groupChanges(changes)
@@ -49,10 +47,10 @@ func (s *Screen) Changes(changes []plan.Change, opts ChangeOptions) {
 			p.change(c, kinds)
 		}
 	}
-	p.WriteByte('\n')
+	p.end()
 	p.line(
-		span{strconv.Itoa(n.create) + " to create,", plain}, span{strconv.Itoa(n.change) + " to change,", plain},
-		span{strconv.Itoa(n.erase) + " to delete,", plain}, span{strconv.Itoa(n.same) + " unchanged", plain},
+		span{thousands(n.create) + " to create,", plain}, span{thousands(n.change) + " to change,", plain},
+		span{thousands(n.erase) + " to delete,", plain}, span{thousands(n.same) + " unchanged", plain},
 	)
 	if summarised && opts.Hint != "" {
 		p.line(span{s.symbols.prose(opts.Hint), dim})
@@ -70,7 +68,7 @@ func (s *Screen) Applied(changes []plan.Change) {
 		text string
 	}{{n.create, " created"}, {n.change, " changed"}, {n.erase, " deleted"}, {n.same, " unchanged"}} {
 		if part.n > 0 {
-			parts = append(parts, strconv.Itoa(part.n)+part.text)
+			parts = append(parts, thousands(part.n)+part.text)
 		}
 	}
 	if len(parts) == 0 {
@@ -135,22 +133,21 @@ func (s *symbols) action(a plan.Action) (string, ink, bool) {
 	return "", plain, false
 }
 
-// changeHead writes the sign and the kind, and returns the columns used.
-func (p *page) changeHead(c plan.Change, kinds int) int {
+// changeHead writes the sign and the kind.
+func (p *page) changeHead(c plan.Change, kinds int) {
 	s := &p.screen.symbols
 	sign, look, _ := s.action(c.Action)
 	kind := s.cut(s.clean(c.Kind), kinds)
 	p.paint(sign, look)
-	p.WriteByte(' ')
-	p.WriteString(kind)
+	p.spaces(1)
+	p.paint(kind, plain)
 	p.spaces(kinds - width(kind) + gap)
-	return width(sign) + 1 + kinds + gap
 }
 
 func (p *page) change(c plan.Change, kinds int) {
 	s := &p.screen.symbols
-	used := p.changeHead(c, kinds)
-	p.flow(used, used, span{s.clean(objectName(c)), name})
+	p.changeHead(c, kinds)
+	p.flow(p.at, span{s.clean(objectName(c)), name})
 	for _, f := range c.Fields {
 		p.field(f)
 	}
@@ -166,17 +163,17 @@ func objectName(c plan.Change) string {
 // changeSummary stands for many objects of a kind and action.
 func (p *page) changeSummary(group []plan.Change, kinds int) {
 	s := &p.screen.symbols
-	used := p.changeHead(group[0], kinds)
+	p.changeHead(group[0], kinds)
 	first, last := s.clean(objectName(group[0])), s.clean(objectName(group[len(group)-1]))
 	spans := []span{
-		{strconv.Itoa(len(group)) + " objects,", plain},
+		{plan.Count(len(group), "object") + ",", plain},
 		{first, name}, {"to", plain}, {last, name},
 	}
 	if paths := fieldPaths(group); len(paths) > 0 {
 		spans[3].text += ":"
 		spans = append(spans, span{s.clean(strings.Join(paths, ", ")), plain})
 	}
-	p.flow(used, used, spans...)
+	p.flow(p.at, spans...)
 }
 
 func fieldPaths(group []plan.Change) []string {
@@ -196,27 +193,35 @@ func fieldPaths(group []plan.Change) []string {
 func (p *page) field(f plan.FieldChange) {
 	const indent = 4
 	s := &p.screen.symbols
-	path, before, after := s.clean(f.Path), s.clean(f.Old), s.clean(f.New)
-	before, after = cmp.Or(before, "unset"), cmp.Or(after, "unset")
+	path := s.clean(f.Path) + ":"
+	before, after := s.value(f.Old, bad), s.value(f.New, good)
+	limit := p.width
 	p.spaces(indent)
-	limit := p.screen.width
-	if limit <= 0 || indent+width(path)+2+width(before)+width(s.arrow)+2+width(after) <= limit {
-		p.paint(path+":", dim)
-		p.WriteByte(' ')
-		p.paint(before, bad)
-		p.WriteString(" " + s.arrow + " ")
-		p.paint(after, good)
-		p.WriteByte('\n')
+	if limit <= 0 || indent+width(path)+1+width(before.text)+1+width(s.arrow)+1+width(after.text) <= limit {
+		p.paint(path, dim)
+		p.spaces(1)
+		p.paint(before.text, before.ink)
+		p.paint(" "+s.arrow+" ", plain)
+		p.paint(after.text, after.ink)
+		p.end()
 		return
 	}
-	p.flow(indent, indent, span{path + ":", dim})
-	before, after = s.cutDifference(before, after, limit-indent-4)
+	p.flow(indent, span{path, dim})
+	before.text, after.text = s.cutDifference(before.text, after.text, limit-indent-4)
 	for _, side := range []struct {
-		sign, text string
-		ink        ink
-	}{{s.erase, before, bad}, {s.create, after, good}} {
+		sign  string
+		value span
+	}{{s.erase, before}, {s.create, after}} {
 		p.spaces(indent + 2)
-		p.paint(side.sign+" "+side.text, side.ink)
-		p.WriteByte('\n')
+		p.paint(side.sign+" "+side.value.text, side.value.ink)
+		p.end()
 	}
+}
+
+// value of a field; empty is absent.
+func (s *symbols) value(text string, i ink) span {
+	if text == "" {
+		return span{"unset", dim}
+	}
+	return span{s.clean(text), i}
 }

@@ -16,8 +16,9 @@ const longestAnswer = 1024
 // Confirm asks a question and reads the answer's line, no byte more. Only y and yes are yes; the end of input is no.
 func (s *Screen) Confirm(in io.Reader, question string) (bool, error) {
 	p := s.page()
-	p.flow(0, 0, span{s.symbols.prose(question), heading}, span{"[y/N]", dim})
-	s.print(strings.TrimSuffix(p.String(), "\n") + " ")
+	p.width = max(p.width-1, 0) // for the space before the answer
+	p.flow(0, span{s.symbols.prose(question), heading}, span{"[y/N]", dim})
+	s.print(strings.TrimSuffix(p.text.String(), "\n") + " ")
 	answer, err := readLine(in)
 	switch {
 	case errors.Is(err, io.EOF):

@@ -7,34 +7,32 @@ import (
 	"unicode/utf8"
 )
 
-// context is how many characters stay around a difference.
-const context = 12
-
-// cutDifference shortens two values to columns each so that what differs stays in sight: first what both begin or end
-// with is left out, then the middle.
+// cutDifference shortens two values to columns each so that what differs stays in sight: what both begin and end with is
+// left out first, on both sides alike, and then the middle of what differs.
 func (s *symbols) cutDifference(a, b string, columns int) (string, string) {
-	if width(a) <= columns && width(b) <= columns {
-		return a, b
-	}
 	start := len(commonStart(a, b))
 	end := len(commonEnd(a[start:], b[start:]))
+	longer := max(width(a[start:len(a)-end]), width(b[start:len(b)-end]))
+	around := max(columns-longer-2*width(s.ellipsis), 0) / 2
 	short := func(text string) string {
 		if width(text) <= columns {
 			return text
 		}
-		from, to := start, len(text)-end
-		left, right := "", ""
-		if before := backward(text, from, context); before > 0 {
-			left, from = s.ellipsis, before
-		} else {
-			from = 0
+		from, to := backward(text, start, around), forward(text, len(text)-end, around)
+		if to == len(text) { // what the end does not need is the start's
+			from = backward(text, start, 2*around-end)
 		}
-		if after := forward(text, to, context); after < len(text) {
-			right, to = s.ellipsis, after
-		} else {
-			to = len(text)
+		if from == 0 {
+			to = forward(text, len(text)-end, 2*around-start)
 		}
-		return s.cutMiddle(left+text[from:to]+right, columns)
+		out := text[from:to]
+		if from > 0 {
+			out = s.ellipsis + out
+		}
+		if to < len(text) {
+			out += s.ellipsis
+		}
+		return s.cutMiddle(out, columns)
 	}
 	return short(a), short(b)
 }

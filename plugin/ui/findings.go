@@ -49,16 +49,16 @@ func (p *page) findingGroup(group []plan.Finding) {
 	symbols := &p.screen.symbols
 	first := group[0]
 	symbol, look := symbols.severity(first.Severity)
-	p.line(span{symbol, look}, span{symbols.clean(string(first.Severity)), look}, span{symbols.clean(first.ID), heading})
+	p.line(span{symbol, look}, span{symbols.clean(string(first.Severity)), look}, span{}, span{symbols.clean(first.ID), heading})
 	for _, f := range group {
 		p.spaces(indent)
-		p.flow(indent, hanging, span{symbols.clean(f.Object) + ":", name}, span{symbols.prose(f.Message), plain})
+		p.flow(hanging, span{symbols.clean(f.Object) + ":", name}, span{symbols.prose(f.Message), plain})
 	}
 	if first.Remedy != "" {
 		p.spaces(indent)
-		p.flow(indent, hanging, span{symbols.arrow, good}, span{symbols.prose(first.Remedy), plain})
+		p.flow(hanging, span{symbols.arrow, good}, span{symbols.prose(first.Remedy), plain})
 	}
-	p.WriteByte('\n')
+	p.end()
 }
 
 func (s *Screen) findingSummary(findings []plan.Finding) []span {
@@ -66,9 +66,9 @@ func (s *Screen) findingSummary(findings []plan.Finding) []span {
 	for severity, n := range countBySeverity(findings) {
 		_, look := s.symbols.severity(severity)
 		noun := s.symbols.clean(string(severity))
-		text := count(n, noun)
+		text := plan.Count(n, noun)
 		if severity == plan.Info {
-			text = count(n, "note")
+			text = thousands(n) + " info" // which has no plural
 		}
 		spans = append(spans, span{text, look})
 	}

@@ -132,32 +132,32 @@ func fleetPools() []v1alpha1.UnderlayPool {
 }
 
 func fleetFindings() []plan.Finding {
-	upgrade := "Boot the node with kernel 4.2 or newer; Debian 12 has 6.1."
+	upgrade := "boot the node with kernel 4.2 or newer; Debian 12 has 6.1"
 	return []plan.Finding{
 		{
 			ID: "provider-id-missing", Severity: plan.Info, Object: "node/edge-01",
-			Message: "spec.providerID is empty, so load balancers cannot target the node's instance.",
-			Remedy:  "Set it to aws:///ZONE/INSTANCE, as `kubectl underlay lb --fix` does.",
+			Message: "spec.providerID is empty, so load balancers cannot target the node's instance",
+			Remedy:  "set it to aws:///ZONE/INSTANCE, as `kubectl underlay lb --fix` does",
 		},
 		{
 			ID: "kernel-too-old", Severity: plan.Error, Object: "node/edge-02",
-			Message: "Kernel 3.10.0-1160.el7.x86_64 is older than 4.2, the first with a usable ipvlan.", Remedy: upgrade,
+			Message: "kernel 3.10.0-1160.el7.x86_64 is older than 4.2, the first with a usable ipvlan", Remedy: upgrade,
 		},
 		{
 			ID: "kernel-too-old", Severity: plan.Error, Object: "node/edge-01",
-			Message: "Kernel 4.1.0 is older than 4.2, the first with a usable ipvlan.", Remedy: upgrade,
+			Message: "kernel 4.1.0 is older than 4.2, the first with a usable ipvlan", Remedy: upgrade,
 		},
 		{
 			ID: "interface-owned-by-other-ipam", Severity: plan.Warning,
 			Object: "interface/eni-0d1f2a3b4c5d60000 (ip-10-0-0-10.eu-central-1.compute.internal)",
 			Message: "aws-node manages this interface: it would hand out the same addresses, or detach it. " +
-				"No pool is made from its 3 prefixes.",
-			Remedy: "Tag the interface node.k8s.amazonaws.com/no_manage=true, or attach one of its own.",
+				"No pool is made from its 3 prefixes",
+			Remedy: "tag the interface node.k8s.amazonaws.com/no_manage=true, or attach one of its own",
 		},
 		{
 			ID: "prefix-not-on-interface", Severity: plan.Error, Object: "pool/ens5.0.v4.ip-10-0-1-10.eu-central-1.compute.internal",
-			Message: "10.0.1.96/28 is on no interface of the node: AWS drops what its pods send.",
-			Remedy:  "Remove the range from the pool, or assign the prefix to eni-0d1f2a3b4c5d60010.",
+			Message: "10.0.1.96/28 is on no interface of the node: AWS drops what its pods send",
+			Remedy:  "remove the range from the pool, or assign the prefix to eni-0d1f2a3b4c5d60010",
 		},
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/underlay-dev/kubectl-underlay/api/v1alpha1"
 	"github.com/underlay-dev/kubectl-underlay/internal/iprange"
+	"github.com/underlay-dev/kubectl-underlay/internal/plan"
 )
 
 // zoneLabel is the well-known label of a node's zone.
@@ -41,13 +42,12 @@ func (s *Screen) Inventory(inventory v1alpha1.Inventory) {
 	v.table.indent = 4
 	v.table.columns = []column{
 		{head: "SUBNET"},
-		{head: "PRIMARY", rank: 3},
+		{head: "PRIMARY", rank: 2},
 		{head: "USABLE", right: true},
-		{head: "PREFIXES", want: 27, rank: 1, cut: s.symbols.cutList},
-		{head: "SECONDARY", want: 16, rank: 2, cut: s.symbols.cutList, optional: true},
+		{head: "PREFIXES, ADDRESSES", want: 27, rank: 1, cut: s.symbols.cutList},
 	}
 	v.table.write(p)
-	p.WriteByte('\n')
+	p.end()
 	v.summary(p, inventory.OtherIPAM)
 }
 
@@ -68,16 +68,16 @@ func (v *inventoryView) banner(indent int, spans ...span) {
 
 func (v *inventoryView) node(node v1alpha1.Node) {
 	v.total.nodes++
-	spans := []span{{v.symbols.clean(node.Name), name}, {}}
+	spans := []span{{v.symbols.clean(node.Name), name}}
 	if node.InstanceID == "" {
 		v.total.lost++
-		spans = append(spans, span{v.symbols.warning + " no instance found", caution})
+		spans = append(spans, span{}, span{v.symbols.warning + " no instance found", caution})
 	}
 	about := []string{node.InstanceType, v.zone(node), node.InstanceID}
 	if node.Kernel != "" {
 		about = append(about, "kernel "+node.Kernel)
 	}
-	spans = append(spans, span{v.list(about), plain})
+	spans = append(spans, span{}, span{v.list(about), plain})
 	v.banner(0, spans...)
 	interfaces := slices.SortedStableFunc(slices.Values(node.Interfaces), func(a, b v1alpha1.Interface) int {
 		return cmp.Or(
@@ -136,13 +136,13 @@ func (v *inventoryView) addresses(subnet netip.Prefix, primary netip.Addr, prefi
 	}
 	cells := []cell{
 		{"-", dim}, {"-", dim}, {number(usable), plain},
-		{strings.Join(texts, ", "), plain}, {strings.Join(runs(secondary), ", "), plain},
+		{v.list(append(texts, runs(secondary)...)), plain},
 	}
 	if subnet.IsValid() {
-		cells[0] = cell{subnet.String(), plain}
+		cells[0] = cell{v.symbols.clean(subnet.String()), plain}
 	}
 	if primary.IsValid() {
-		cells[1] = cell{primary.String(), plain}
+		cells[1] = cell{v.symbols.clean(primary.String()), plain}
 	}
 	if usable == 0 {
 		cells[2].ink = dim
@@ -169,10 +169,12 @@ func runs(addresses []netip.Addr) []string {
 }
 
 func (v *inventoryView) summary(p *page, others []v1alpha1.OtherIPAM) {
-	total := count(v.total.nodes, "node") + ", " + count(v.total.interfaces, "interface") + ", "
-	p.line(span{total, plain}, span{"usable by pods: " + number(v.total.v4) + " IPv4, " + number(v.total.v6) + " IPv6", plain})
+	p.line(
+		span{plan.Count(v.total.nodes, "node") + ", " + plan.Count(v.total.interfaces, "interface") + ";", plain},
+		span{number(v.total.v4) + " IPv4 and " + number(v.total.v6) + " IPv6 addresses for pods", plain},
+	)
 	if v.total.lost > 0 {
-		p.line(span{v.symbols.warning + " " + count(v.total.lost, "node") + " without an instance", caution})
+		p.line(span{v.symbols.warning + " " + plan.Count(v.total.lost, "node") + " without an instance", caution})
 	}
 	if len(others) > 0 {
 		p.line(span{v.symbols.warning + " interfaces are also managed by " + v.list(toStrings(others)), caution})

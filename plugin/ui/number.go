@@ -5,8 +5,10 @@ package ui
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/underlay-dev/kubectl-underlay/internal/iprange"
+	"github.com/underlay-dev/kubectl-underlay/internal/plan"
 )
 
 // exactBelow is where numbers begin to be rounded: the largest IPv4 subnet of AWS, a /16, is still exact.
@@ -35,6 +37,12 @@ func number(n int64) string {
 		text += "." + strconv.FormatInt(thousandths/100, 10)
 	}
 	return text + "KMGTP"[unit:unit+1]
+}
+
+// thousands is a number as plan.Count writes it: 20,000.
+func thousands(n int) string {
+	text, _, _ := strings.Cut(plan.Count(n, ""), " ")
+	return text
 }
 
 // add sums numbers of addresses, up to iprange.MaxSize.

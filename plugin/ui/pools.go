@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/underlay-dev/kubectl-underlay/api/v1alpha1"
 	"github.com/underlay-dev/kubectl-underlay/internal/iprange"
@@ -34,8 +35,8 @@ func (s *Screen) Pools(pools []v1alpha1.UnderlayPool, opts PoolOptions) {
 	rows := s.poolRows(pools, opts)
 	t := s.poolTable(rows, opts.Wide)
 	if hidden := t.write(p); opts.Wide && len(hidden) > 0 {
-		p.WriteByte('\n')
-		p.flow(0, 0, span{"No room for " + strings.Join(hidden, ", ") + ": widen the terminal, or use a pipe.", dim})
+		p.end()
+		p.flow(0, span{"No room for " + strings.Join(hidden, ", ") + ": widen the terminal, or use a pipe.", dim})
 	}
 }
 
@@ -148,7 +149,7 @@ func poolState(pool *v1alpha1.UnderlayPool, u usage) cell {
 	if meta.IsStatusConditionFalse(conditions, "Valid") {
 		states, look = append(states, "invalid"), bad
 	}
-	if meta.IsStatusConditionTrue(conditions, "Exhausted") || u.known && u.free == 0 && u.capacity > 0 {
+	if exhausted(pool, u) {
 		states, look = append(states, "exhausted"), bad
 	}
 	if pool.Spec.Allocation == v1alpha1.AllocationDisabled {
@@ -161,4 +162,12 @@ func poolState(pool *v1alpha1.UnderlayPool, u usage) cell {
 		states = append(states, "out of sync")
 	}
 	return cell{strings.Join(states, ", "), look}
+}
+
+// exhausted is what the operator says, else what the numbers say.
+func exhausted(pool *v1alpha1.UnderlayPool, u usage) bool {
+	if c := meta.FindStatusCondition(pool.Status.Conditions, "Exhausted"); c != nil {
+		return c.Status == metav1.ConditionTrue
+	}
+	return u.known && u.free == 0 && u.capacity > 0 && pool.Spec.Allocation != v1alpha1.AllocationDisabled
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/underlay-dev/kubectl-underlay/api/v1alpha1"
+	"github.com/underlay-dev/kubectl-underlay/internal/plan"
 )
 
 const (
@@ -45,7 +46,10 @@ func (s *Screen) poolTable(rows []poolRow, wide bool) table {
 		for n, c := range columns {
 			cells[n] = c.value(&rows[i])
 		}
-		if s.width > 0 && i > 0 { // a pipe has each line whole, for grep
+		switch {
+		case s.width == 0: // a pipe has each line whole, for grep and awk
+			fill(cells)
+		case i > 0:
 			group(cells, &rows[i-1], &rows[i])
 		}
 		t.rows = append(t.rows, row{cells: cells})
@@ -61,7 +65,7 @@ func (s *Screen) poolTable(rows []poolRow, wide bool) table {
 				cells[n] = c.total(&total)
 			}
 		}
-		if i == 0 {
+		if i == 0 || s.width == 0 {
 			cells[0] = cell{"TOTAL", heading}
 		}
 		t.rows = append(t.rows, row{cells: cells})
@@ -78,6 +82,15 @@ func group(cells []cell, above, row *poolRow) {
 	cells[0].text = ""
 	if a.NetworkName == b.NetworkName && a.Interface == b.Interface {
 		cells[1].text = ""
+	}
+}
+
+// fill puts a dash where a cell is empty.
+func fill(cells []cell) {
+	for i := range cells {
+		if cells[i].text == "" {
+			cells[i] = cell{"-", dim}
+		}
 	}
 }
 
@@ -100,10 +113,10 @@ func totals(rows []poolRow) []poolTotal {
 func (s *Screen) poolColumns(wide bool) []poolColumn {
 	clean, list := s.symbols.clean, s.symbols.cutList
 	columns := []poolColumn{
-		{column{head: "NODE", want: 24}, func(r *poolRow) cell { return cell{r.node, name} }, nil},
+		{column{head: "NODE", want: s.width * 3 / 10}, func(r *poolRow) cell { return cell{r.node, name} }, nil},
 		{
 			column{head: "INTERFACE"}, func(r *poolRow) cell { return cell{r.link, plain} },
-			func(t *poolTotal) cell { return cell{count(t.pools, "pool"), dim} },
+			func(t *poolTotal) cell { return cell{plan.Count(t.pools, "pool"), dim} },
 		},
 		{
 			column{head: "FAMILY"}, func(r *poolRow) cell { return cell{clean(string(r.pool.Spec.IPFamily)), plain} },
@@ -111,16 +124,16 @@ func (s *Screen) poolColumns(wide bool) []poolColumn {
 		},
 		usageColumn(column{head: "FREE"}, usage.freeCell),
 		usageColumn(column{head: "USED"}, usage.usedCell),
-		usageColumn(column{head: "COOLING", rank: 3}, usage.coolingCell),
+		usageColumn(column{head: "COOLING", rank: 2}, usage.coolingCell),
 		usageColumn(column{head: "CAPACITY"}, func(u usage) cell { return cell{number(u.capacity), plain} }),
 	}
 	if s.width >= barsFrom {
-		bar := usageColumn(column{head: "USE", rank: 4}, s.bar)
+		bar := usageColumn(column{head: "USE", rank: 4, optional: true}, s.bar)
 		bar.right = false
 		columns = append(columns, bar)
 	}
 	columns = append(columns, poolColumn{
-		column{head: "STATE", rank: 1, want: 12, cut: list, optional: !wide},
+		column{head: "STATE", rank: 1, want: 12, cut: list, optional: true},
 		func(r *poolRow) cell { return r.state }, nil,
 	})
 	text := func(head string, rank, want int, value func(*v1alpha1.UnderlayPool) string) poolColumn {
@@ -129,7 +142,7 @@ func (s *Screen) poolColumns(wide bool) []poolColumn {
 			func(r *poolRow) cell { return cell{clean(value(r.pool)), plain} }, nil,
 		}
 	}
-	columns = append(columns, text("RANGES", 2, 27, func(p *v1alpha1.UnderlayPool) string { return strings.Join(toStrings(p.Spec.Ranges), ", ") }))
+	columns = append(columns, text("RANGES", 3, 20, func(p *v1alpha1.UnderlayPool) string { return strings.Join(toStrings(p.Spec.Ranges), ", ") }))
 	if !wide {
 		return columns
 	}
@@ -187,7 +200,7 @@ func (u usage) percent() int {
 // bar shows use; a pool in use is never empty, and only a full one is full.
 func (s *Screen) bar(u usage) cell {
 	if !u.known {
-		return cell{"-", dim}
+		return cell{}
 	}
 	percent := u.percent()
 	full := percent * barWidth / 100

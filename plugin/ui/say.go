@@ -29,7 +29,21 @@ func (s *Screen) Success(text string) { s.say(s.symbols.ok, good, text, plain) }
 func (s *Screen) Warning(text string) { s.say(s.symbols.warning+" warning:", caution, text, plain) }
 
 // Failure says why something could not be done.
-func (s *Screen) Failure(err error) { s.say("error:", bad, err.Error(), plain) }
+func (s *Screen) Failure(err error) {
+	p := s.page()
+	p.failure(err, span{"error:", bad})
+	p.print()
+}
+
+// failure writes an error; each of its lines, as joined errors have, is one.
+func (p *page) failure(err error, lead ...span) {
+	first, rest, _ := strings.Cut(strings.TrimSpace(err.Error()), "\n")
+	p.line(append(lead, span{p.screen.symbols.prose(first), plain})...)
+	for line := range strings.Lines(rest) {
+		p.spaces(2)
+		p.flow(4, span{p.screen.symbols.prose(line), plain})
+	}
+}
 
 func (s *Screen) say(lead string, leadInk ink, text string, textInk ink) {
 	p := s.page()
@@ -54,69 +68,9 @@ func (s *Screen) Summary(facts ...Fact) {
 		label := s.symbols.cut(s.symbols.prose(f.Name), names)
 		p.paint(label, dim)
 		p.spaces(names - width(label) + gap)
-		p.flow(names+gap, names+gap, span{s.symbols.prose(f.Value), plain})
+		p.flow(p.at, span{s.symbols.prose(f.Value), plain})
 	}
 	p.print()
-}
-
-// Command is something to run, and why.
-type Command struct{ Line, Why string }
-
-// Next draws commands to run next. A command is never cut: where it does not fit it goes on in the next line, as a
-// shell takes it.
-func (s *Screen) Next(commands ...Command) {
-	if len(commands) == 0 {
-		return
-	}
-	const indent = 2
-	lines := 0
-	for _, c := range commands {
-		lines = max(lines, width(s.symbols.prose(c.Line)))
-	}
-	p := s.page()
-	p.line(span{"Next:", heading})
-	aligned := s.width <= 0 || indent+lines+gap+24 <= s.width
-	for _, c := range commands {
-		line, why := s.symbols.prose(c.Line), s.symbols.prose(c.Why)
-		p.spaces(indent)
-		if aligned {
-			p.paint(line, name)
-			if why == "" {
-				p.WriteByte('\n')
-				continue
-			}
-			p.spaces(lines - width(line) + gap)
-			p.flow(indent+lines+gap, indent+lines+gap, span{why, dim})
-			continue
-		}
-		p.command(line, indent)
-		if why != "" {
-			p.spaces(indent + 4)
-			p.flow(indent+4, indent+4, span{why, dim})
-		}
-	}
-	p.print()
-}
-
-// command writes a shell command, with a backslash where a line ends early.
-func (p *page) command(line string, indent int) {
-	at, first := indent, true
-	for word := range strings.FieldsSeq(line) {
-		switch {
-		case first:
-			first = false
-		case at+1+width(word)+2 > p.screen.width: // two for the backslash
-			p.WriteString(" \\\n")
-			p.spaces(indent + 4)
-			at = indent + 4
-		default:
-			p.WriteByte(' ')
-			at++
-		}
-		p.paint(word, name)
-		at += width(word)
-	}
-	p.WriteByte('\n')
 }
 
 // CheckRow is a check as `check --list` shows it.
@@ -128,7 +82,7 @@ type CheckRow struct {
 
 // Checks draws the list of checks.
 func (s *Screen) Checks(checks []CheckRow) {
-	t := table{columns: []column{{head: "ID", want: 32}, {head: "SEVERITY"}, {head: "TITLE"}}}
+	t := table{columns: []column{{head: "ID", want: 32}, {head: "SEVERITY"}, {head: "TITLE", wrap: true}}}
 	for _, c := range checks {
 		_, look := s.symbols.severity(c.Severity)
 		t.rows = append(t.rows, row{cells: []cell{

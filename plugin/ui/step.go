@@ -13,12 +13,14 @@ const (
 	eraseLine = "\r\x1b[K"
 	// redrawEvery is how often a line is drawn again, if it changed.
 	redrawEvery = 100 * time.Millisecond
+	// reportEvery is the least time between two lines about how far a step is, where no line can be redrawn.
+	reportEvery = 5 * time.Second
 	// showElapsedFrom: what takes less needs no figure.
 	showElapsedFrom = time.Second
 )
 
-// Step is something that takes a while. On a terminal it is one line that is drawn anew, elsewhere one line per event.
-// End it with Done or Fail.
+// Step is something that takes a while. On a terminal it is one line that is drawn anew. Elsewhere its start and its end
+// are a line each, and so is what it says in between, if it takes long. End it with Done or Fail.
 type Step struct {
 	screen *Screen
 	name   string
@@ -27,17 +29,20 @@ type Step struct {
 
 	// The rest is guarded by screen.mu.
 	message string
-	drawn   string // what stands on the line
+	spoken  time.Time // when the last line was written
+	drawn   string    // what stands on the line
 	ended   bool
 }
 
 // Step begins a step. On a terminal one step is drawn at a time: the line of one that has not ended stays as it is.
 func (s *Screen) Step(name string) *Step {
-	st := &Step{screen: s, name: s.symbols.prose(name), start: time.Now()}
+	st := &Step{screen: s, name: s.symbols.prose(name), start: time.Now(), spoken: time.Now()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.interactive {
-		s.write(st.name + "\n")
+		p := s.page()
+		p.line(span{st.name, plain})
+		s.write(p.text.String())
 		return st
 	}
 	if s.step != nil {
@@ -50,7 +55,7 @@ func (s *Screen) Step(name string) *Step {
 	return st
 }
 
-// Update says how far the step is.
+// Update says how far the step is. It may be called as often as it pleases.
 func (st *Step) Update(message string) {
 	s := st.screen
 	message = s.symbols.prose(message)
@@ -60,8 +65,11 @@ func (st *Step) Update(message string) {
 		return
 	}
 	st.message = message
-	if !s.interactive {
-		s.write(st.name + ": " + message + "\n")
+	if !s.interactive && time.Since(st.spoken) >= reportEvery {
+		p := s.page()
+		p.line(span{st.name + ":", plain}, span{message, plain}, span{}, st.elapsed())
+		s.write(p.text.String())
+		st.spoken = time.Now()
 	}
 }
 
@@ -71,9 +79,9 @@ func (st *Step) Done(message string) {
 	p := s.page()
 	spans := []span{{s.symbols.ok, good}, {st.name, plain}}
 	if message = s.symbols.prose(message); message != "" {
-		spans = append(spans, span{message, dim})
+		spans = append(spans, span{}, span{message, dim})
 	}
-	p.line(append(spans, st.elapsed())...)
+	p.line(append(spans, span{}, st.elapsed())...)
 	st.end(p)
 }
 
@@ -81,7 +89,7 @@ func (st *Step) Done(message string) {
 func (st *Step) Fail(err error) {
 	s := st.screen
 	p := s.page()
-	p.line(span{s.symbols.failed, bad}, span{st.name + ":", plain}, span{s.symbols.prose(err.Error()), bad}, st.elapsed())
+	p.failure(err, span{s.symbols.failed, bad}, span{st.name + ":", plain})
 	st.end(p)
 }
 
@@ -96,12 +104,15 @@ func (st *Step) end(p *page) {
 	if st.stop != nil {
 		close(st.stop)
 	}
-	line := p.String()
-	if s.step == st {
-		line = eraseLine + line
+	switch s.step {
+	case nil:
+		s.write(p.text.String())
+	case st:
 		s.step = nil
+		s.write(eraseLine + p.text.String())
+	default: // another is drawn, below
+		s.write(eraseLine + p.text.String() + s.step.drawn)
 	}
-	s.write(line)
 }
 
 func (st *Step) redraw(stop <-chan struct{}) {
@@ -137,12 +148,12 @@ func (st *Step) draw() {
 	}
 	text = s.symbols.cut(text, max(room, 1))
 	p.paint(lead, dim)
-	p.WriteString(text[:min(len(st.name), len(text))])
+	p.paint(text[:min(len(st.name), len(text))], plain)
 	p.paint(text[min(len(st.name), len(text)):], dim)
 	if elapsed != "" {
 		p.paint("  "+elapsed, dim)
 	}
-	if line := p.String(); line != st.drawn {
+	if line := p.text.String(); line != st.drawn {
 		s.write(eraseLine + line)
 		st.drawn = line
 	}

@@ -23,6 +23,8 @@ type column struct {
 	optional bool
 	// cut shortens a cell; nil cuts its end.
 	cut func(text string, columns int) string
+	// wrap, of the last column, breaks its cells into lines instead.
+	wrap bool
 }
 
 // cell of a table. Its text is clean.
@@ -49,7 +51,7 @@ type table struct {
 // write draws the table and tells which columns had no room.
 func (t *table) write(p *page) (hidden []string) {
 	natural := t.naturalWidths()
-	widths := t.fit(natural, p.screen.width)
+	widths := t.fit(natural, p.width)
 	heads := make([]cell, len(t.columns))
 	for i, c := range t.columns {
 		heads[i] = cell{c.head, heading}
@@ -58,7 +60,7 @@ func (t *table) write(p *page) (hidden []string) {
 	for _, r := range t.rows {
 		if len(r.banner) > 0 {
 			p.spaces(r.indent)
-			p.flow(r.indent, r.indent+4, r.banner...)
+			p.flow(r.indent+4, r.banner...)
 			continue
 		}
 		t.writeCells(p, r.cells, widths)
@@ -72,30 +74,29 @@ func (t *table) write(p *page) (hidden []string) {
 }
 
 func (t *table) writeCells(p *page, cells []cell, widths []int) {
-	pending := t.indent // spaces owed before the next text: none are left at the end of a line
+	p.spaces(t.indent)
 	for i, c := range cells {
 		if widths[i] == 0 {
 			continue
 		}
 		text, size := c.text, width(c.text)
 		if size > widths[i] {
+			if t.columns[i].wrap {
+				p.flow(p.at, span(c))
+				return
+			}
 			text = t.shorten(p.screen, i, text, widths[i])
 			size = width(text)
 		}
-		space := widths[i] - size
+		before, after := 0, widths[i]-size
 		if t.columns[i].right {
-			pending, space = pending+space, 0
+			before, after = after, before
 		}
-		if text != "" {
-			p.spaces(pending)
-			p.paint(text, c.ink)
-			pending = 0
-		} else {
-			space += size
-		}
-		pending += space + gap
+		p.spaces(before)
+		p.paint(text, c.ink)
+		p.spaces(after + gap)
 	}
-	p.WriteByte('\n')
+	p.end()
 }
 
 func (t *table) shorten(s *Screen, i int, text string, columns int) string {

@@ -87,11 +87,14 @@ func (s *symbols) cutMiddle(text string, columns int) string {
 	if room < 2 {
 		return s.cut(text, columns)
 	}
-	tail := room / 2
-	return head(text, room-tail) + s.ellipsis + ansi.TruncateLeft(text, width(text)-tail, "")
+	return head(text, room-room/2) + s.ellipsis + tail(text, room/2)
 }
 
-// cutList shortens a list (a, b, c) to as many whole items as fit and the number of the others (a +2).
+// leastItem is the width below which an item of a list says nothing.
+const leastItem = 7
+
+// cutList shortens a list (a, b, c) to as many whole items as fit and the number of the others (a +2). An item that does
+// not fit alone keeps both ends: addresses of a subnet begin alike.
 func (s *symbols) cutList(text string, columns int) string {
 	if width(text) <= columns {
 		return text
@@ -103,14 +106,11 @@ func (s *symbols) cutList(text string, columns int) string {
 			return short
 		}
 	}
-	if len(items) == 1 {
-		return s.cut(text, columns)
-	}
 	more := " +" + strconv.Itoa(len(items)-1)
-	if columns < len(more)+4 {
-		return s.cut(text, columns)
+	if len(items) == 1 || columns < len(more)+leastItem {
+		return s.cutMiddle(text, columns)
 	}
-	return s.cut(items[0], columns-len(more)) + more
+	return s.cutMiddle(items[0], columns-len(more)) + more
 }
 
 // head is the longest start of text that fits, whole characters only.
@@ -124,10 +124,16 @@ func head(text string, columns int) string {
 	return ansi.Truncate(text, columns, "")
 }
 
-// count is a number with its noun: 1 error, 2 errors.
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
+// tail is the longest end of text that fits, whole characters only.
+func tail(text string, columns int) string {
+	if isPlainASCII(text) {
+		return text[max(len(text)-columns, 0):]
 	}
-	return strconv.Itoa(n) + " " + noun + "s"
+	left := width(text) - columns
+	end := ansi.TruncateLeft(text, left, "")
+	for width(end) > columns { // a wide character is cut in two
+		left++
+		end = ansi.TruncateLeft(text, left, "")
+	}
+	return end
 }
