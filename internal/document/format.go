@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"time"
 )
 
 // checkFormat says what is wrong with a text of a format of the inventory; empty when nothing is.
@@ -23,6 +24,10 @@ func checkFormat(format, s string) string {
 		return checkPrefix(s, "an IPv4 network", "172.31.28.16/28", netip.Addr.Is4)
 	case "ipv6-cidr":
 		return checkPrefix(s, "an IPv6 network", "2406:da1e:c4:ed01:c57d::/80", netip.Addr.Is6)
+	case "date-time":
+		if _, err := time.Parse(time.RFC3339, s); err != nil {
+			return fmt.Sprintf("%s is not a time; example: 2026-01-02T03:04:05Z", quote(s))
+		}
 	case "mac":
 		if mac, err := net.ParseMAC(s); err != nil || len(mac) != 6 || strings.Count(s, ":") != 5 {
 			return fmt.Sprintf("%s is not a MAC address; example: 02:00:00:00:10:01", quote(s))

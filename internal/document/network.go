@@ -25,10 +25,13 @@ const metadataSchema = `{
     "labels": {"type": "object", "additionalProperties": {"type": "string"}},
     "annotations": {"type": "object", "additionalProperties": {"type": "string"}},
     "finalizers": {"type": "array", "items": {"type": "string"}},
-    "ownerReferences": {"type": "array", "items": {"type": "object", "additionalProperties": true}},
+    "ownerReferences": {"type": "array", "items": {"type": "object", "properties": {
+      "apiVersion": {"type": "string"}, "kind": {"type": "string"}, "name": {"type": "string"}, "uid": {"type": "string"},
+      "controller": {"type": "boolean"}, "blockOwnerDeletion": {"type": "boolean"}
+    }}},
     "managedFields": {"type": "array", "items": {"type": "object", "additionalProperties": true}},
-    "creationTimestamp": {"type": "string"},
-    "deletionTimestamp": {"type": "string"},
+    "creationTimestamp": {"type": "string", "format": "date-time"},
+    "deletionTimestamp": {"type": "string", "format": "date-time"},
     "deletionGracePeriodSeconds": {"type": "integer"},
     "generateName": {"type": "string"},
     "generation": {"type": "integer"},
@@ -39,10 +42,11 @@ const metadataSchema = `{
   }
 }`
 
-// serverFields are the fields of metadata that a server sets; a file that was made by `kubectl get -o yaml` has them.
-func serverFields() []string {
+// unwritten are the fields of metadata that no user means: those which a server sets, so that a file made by
+// `kubectl get -o yaml` has them, and the namespace, which some tools put on everything and a server drops.
+func unwritten() []string {
 	return []string{
-		"managedFields", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation",
+		"namespace", "managedFields", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation",
 		"resourceVersion", "selfLink", "uid",
 	}
 }
@@ -122,6 +126,7 @@ func (n *networkReader) network(doc *value) error {
 		}
 		n.rules = rules
 	}
+	doc = doc.without("status") // a server ignores it too
 	before := len(n.rep.problems)
 	if err := n.rules.check(n.rep, doc); err != nil {
 		return err
@@ -131,19 +136,19 @@ func (n *networkReader) network(doc *value) error {
 	}
 	var network v1alpha1.UnderlayNetwork
 	if err := asWritten(doc).decode(&network); err != nil {
-		return fmt.Errorf("read network %s of %s: %w", doc.textAt("name"), n.rep.file, err)
+		return fmt.Errorf("read network on line %d of %s: %w", doc.line, n.rep.file, err)
 	}
 	n.checkMetadata(doc, network.ObjectMeta)
 	n.networks = append(n.networks, network)
 	return nil
 }
 
-// asWritten leaves out what a server sets.
+// asWritten leaves out what the user does not mean.
 func asWritten(doc *value) *value {
-	doc = doc.without("status")
+	doc = doc.without()
 	for i, f := range doc.fields {
 		if f.key == "metadata" {
-			doc.fields[i].value = f.value.without(serverFields()...)
+			doc.fields[i].value = f.value.without(unwritten()...)
 		}
 	}
 	return doc

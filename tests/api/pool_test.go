@@ -99,6 +99,8 @@ func poolAddressCases() []ruleCase {
 		no("word as a range", ranges("all")),
 		no("range too long", ranges(strings.Repeat("1", 92))),
 		no("excluded word", spec(m{"exclude": []string{"all"}})),
+		no("excluded text too long", spec(m{"exclude": []string{strings.Repeat("1", 92)}})),
+		no("draining text too long", spec(m{"draining": []string{strings.Repeat("1", 92)}})),
 		no("129 excluded", spec(m{"exclude": within("172.31.32.", 129)})),
 		no("draining word", spec(m{"draining": []string{"all"}})),
 		no("129 draining", spec(m{"draining": within("172.31.32.", 129)})),

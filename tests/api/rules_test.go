@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"pgregory.net/rapid"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
@@ -70,7 +71,7 @@ func expectAccepted(t *testing.T, o *unstructured.Unstructured) {
 }
 
 // fromFile reads the object as a file, and gives the problems.
-func fromFile(t testing.TB, o *unstructured.Unstructured) []string {
+func fromFile(t rapid.TB, o *unstructured.Unstructured) []string {
 	t.Helper()
 	raw, err := yaml.Marshal(o.Object)
 	if err != nil {
