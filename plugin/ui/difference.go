@@ -10,31 +10,27 @@ import (
 // cutDifference shortens two values to columns each so that what differs stays in sight: what both begin and end with is
 // left out first, on both sides alike, and then the middle of what differs.
 func (s *symbols) cutDifference(a, b string, columns int) (string, string) {
-	start := len(commonStart(a, b))
-	end := len(commonEnd(a[start:], b[start:]))
-	longer := max(width(a[start:len(a)-end]), width(b[start:len(b)-end]))
-	around := max(columns-longer-2*width(s.ellipsis), 0) / 2
-	short := func(text string) string {
+	start := commonStart(a, b)
+	end := commonEnd(a[len(start):], b[len(start):])
+	onlyA, onlyB := a[len(start):len(a)-len(end)], b[len(start):len(b)-len(end)]
+	longer := max(width(onlyA), width(onlyB))
+	around := max(columns-longer-2*width(s.ellipsis), 0)
+	after := min(width(end), around/2)
+	before := min(width(start), around-after)
+	after = min(width(end), around-before)
+	if before < width(start) {
+		start = s.ellipsis + tail(start, before)
+	}
+	if after < width(end) {
+		end = head(end, after) + s.ellipsis
+	}
+	short := func(text, middle string) string {
 		if width(text) <= columns {
 			return text
 		}
-		from, to := backward(text, start, around), forward(text, len(text)-end, around)
-		if to == len(text) { // what the end does not need is the start's
-			from = backward(text, start, 2*around-end)
-		}
-		if from == 0 {
-			to = forward(text, len(text)-end, 2*around-start)
-		}
-		out := text[from:to]
-		if from > 0 {
-			out = s.ellipsis + out
-		}
-		if to < len(text) {
-			out += s.ellipsis
-		}
-		return s.cutMiddle(out, columns)
+		return s.cutMiddle(start+middle+end, columns)
 	}
-	return short(a), short(b)
+	return short(a, onlyA), short(b, onlyB)
 }
 
 func commonStart(a, b string) string {
@@ -57,19 +53,4 @@ func commonEnd(a, b string) string {
 		i--
 	}
 	return a[len(a)-i:]
-}
-
-// backward and forward give the position n bytes from i, at the start of a character and within text.
-func backward(text string, i, n int) int {
-	for i = max(i-n, 0); i > 0 && !utf8.RuneStart(text[i]); {
-		i--
-	}
-	return i
-}
-
-func forward(text string, i, n int) int {
-	for i = min(i+n, len(text)); i < len(text) && !utf8.RuneStart(text[i]); {
-		i++
-	}
-	return i
 }

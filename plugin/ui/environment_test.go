@@ -120,3 +120,16 @@ func TestErrKeepsTheFirstFailure(t *testing.T) {
 		t.Errorf("Err = %v", err)
 	}
 }
+
+func TestClearOnlyOnTerminals(t *testing.T) {
+	for terminal, want := range map[bool]string{true: "\x1b[H\x1b[2J", false: ""} {
+		var out bytes.Buffer
+		NewScreen(&out, Options{
+			Getenv:   func(string) string { return "xterm" },
+			Terminal: func() (int, bool) { return 80, terminal },
+		}).Clear()
+		if out.String() != want {
+			t.Errorf("on a terminal %t: %q, want %q", terminal, out.String(), want)
+		}
+	}
+}

@@ -42,7 +42,6 @@ func (s *Screen) Inventory(inventory v1alpha1.Inventory) {
 	v.table.indent = 4
 	v.table.columns = []column{
 		{head: "SUBNET"},
-		{head: "PRIMARY", rank: 2},
 		{head: "USABLE", right: true},
 		{head: "PREFIXES, ADDRESSES", want: 27, rank: 1, cut: s.symbols.cutList},
 	}
@@ -111,21 +110,27 @@ func (v *inventoryView) nic(nic v1alpha1.Interface) {
 	if title == "" {
 		title, about = device, about[1:]
 	}
+	label := "primary "
+	for _, primary := range []netip.Addr{nic.PrimaryIPv4, nic.PrimaryIPv6} {
+		if primary.IsValid() {
+			about, label = append(about, label+primary.String()), ""
+		}
+	}
 	if nic.Tags[v1alpha1.NoManageTag] == "true" {
-		about = append(about, "not managed by other IPAM")
+		about = append(about, "tagged no_manage")
 	}
 	v.banner(2, span{v.symbols.clean(title), name}, span{}, span{v.list(about), plain})
 	subnet, known := v.subnets[nic.SubnetID]
-	v.total.v4 = add(v.total.v4, v.addresses(subnet.CIDR, nic.PrimaryIPv4, nic.IPv4Prefixes, nic.SecondaryIPv4))
-	v.total.v6 = add(v.total.v6, v.addresses(subnet.IPv6CIDR, nic.PrimaryIPv6, nic.IPv6Prefixes, nic.SecondaryIPv6))
+	v.total.v4 = add(v.total.v4, v.addresses(subnet.CIDR, nic.IPv4Prefixes, nic.SecondaryIPv4))
+	v.total.v6 = add(v.total.v6, v.addresses(subnet.IPv6CIDR, nic.IPv6Prefixes, nic.SecondaryIPv6))
 	if !known {
 		v.banner(4, span{v.symbols.warning + " unknown subnet " + v.symbols.clean(nic.SubnetID), caution})
 	}
 }
 
 // addresses adds the row of one family, unless there is nothing of it, and returns how many pods could use.
-func (v *inventoryView) addresses(subnet netip.Prefix, primary netip.Addr, prefixes []netip.Prefix, secondary []netip.Addr) int64 {
-	if !subnet.IsValid() && !primary.IsValid() && len(prefixes)+len(secondary) == 0 {
+func (v *inventoryView) addresses(subnet netip.Prefix, prefixes []netip.Prefix, secondary []netip.Addr) int64 {
+	if !subnet.IsValid() && len(prefixes)+len(secondary) == 0 {
 		return 0
 	}
 	usable := int64(len(secondary))
@@ -135,17 +140,15 @@ func (v *inventoryView) addresses(subnet netip.Prefix, primary netip.Addr, prefi
 		texts = append(texts, prefix.String())
 	}
 	cells := []cell{
-		{"-", dim}, {"-", dim}, {number(usable), plain},
-		{v.list(append(texts, runs(secondary)...)), plain},
+		{"-", dim},
+		{number(usable), plain},
+		{v.symbols.clean(strings.Join(append(texts, runs(secondary)...), ", ")), plain},
 	}
 	if subnet.IsValid() {
 		cells[0] = cell{v.symbols.clean(subnet.String()), plain}
 	}
-	if primary.IsValid() {
-		cells[1] = cell{v.symbols.clean(primary.String()), plain}
-	}
 	if usable == 0 {
-		cells[2].ink = dim
+		cells[1].ink = dim
 	}
 	v.table.rows = append(v.table.rows, row{cells: cells})
 	return usable
@@ -181,10 +184,15 @@ func (v *inventoryView) summary(p *page, others []v1alpha1.OtherIPAM) {
 	}
 }
 
-// list joins what is not empty.
+// list joins what is not empty; a line may end only between the parts.
 func (v *inventoryView) list(parts []string) string {
-	parts = slices.DeleteFunc(parts, func(part string) bool { return part == "" })
-	return v.symbols.clean(strings.Join(parts, ", "))
+	var cleaned []string
+	for _, part := range parts {
+		if part != "" {
+			cleaned = append(cleaned, strings.ReplaceAll(v.symbols.clean(part), " ", noBreak))
+		}
+	}
+	return strings.Join(cleaned, ", ")
 }
 
 func toStrings[S ~string](values []S) []string {

@@ -62,6 +62,9 @@ func (p *page) line(spans ...span) { p.flow(2, spans...) }
 // leastText is the room for text that an indent leaves on all but very narrow screens.
 const leastText = 24
 
+// noBreak is a space at which flow does not break. What is clean holds none.
+const noBreak = "\u00a0"
+
 // flow writes the words of spans behind what the line holds already, with one space between them, and ends the line.
 // Words that do not fit go on below, indented by hanging columns; words longer than a line are broken anywhere. A span
 // without text is one more space.
@@ -75,7 +78,7 @@ func (p *page) flow(hanging int, spans ...span) {
 		if s.text == "" {
 			f.extra++
 		}
-		for word := range strings.FieldsSeq(s.text) {
+		for word := range strings.FieldsFuncSeq(s.text, func(r rune) bool { return r == ' ' }) {
 			f.word(word, s.ink)
 		}
 		f.flush()
@@ -126,7 +129,7 @@ func (f *flow) add(word string, space, size int) {
 		f.run += strings.Repeat(" ", space)
 		f.size += space
 	}
-	f.run += word
+	f.run += strings.ReplaceAll(word, noBreak, " ")
 	f.size += size
 }
 

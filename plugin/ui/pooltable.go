@@ -36,7 +36,8 @@ type poolTotal struct {
 }
 
 func (s *Screen) poolTable(rows []poolRow, wide bool) table {
-	columns := s.poolColumns(wide)
+	known := slices.ContainsFunc(rows, func(r poolRow) bool { return r.usage.known })
+	columns := s.poolColumns(wide, known)
 	t := table{}
 	for _, c := range columns {
 		t.columns = append(t.columns, c.column)
@@ -110,8 +111,13 @@ func totals(rows []poolRow) []poolTotal {
 	return sums
 }
 
-func (s *Screen) poolColumns(wide bool) []poolColumn {
-	clean, list := s.symbols.clean, s.symbols.cutList
+// poolColumns are the columns of the table; known says that the use of a pool is. Their ranks say who stays where not
+// all fit: what a plan is about, its ranges, or what an operator's pools are about, their use; bars come last.
+func (s *Screen) poolColumns(wide, known bool) []poolColumn {
+	rankCooling, rankRanges, leastRanges := 3, 2, len("2406:da1e:c4:ed01:c57d::/80")
+	if known {
+		rankCooling, rankRanges, leastRanges = 2, 3, len("172.31.28.16/28 +127")
+	}
 	columns := []poolColumn{
 		{column{head: "NODE", want: s.width * 3 / 10}, func(r *poolRow) cell { return cell{r.node, name} }, nil},
 		{
@@ -119,45 +125,53 @@ func (s *Screen) poolColumns(wide bool) []poolColumn {
 			func(t *poolTotal) cell { return cell{plan.Count(t.pools, "pool"), dim} },
 		},
 		{
-			column{head: "FAMILY"}, func(r *poolRow) cell { return cell{clean(string(r.pool.Spec.IPFamily)), plain} },
-			func(t *poolTotal) cell { return cell{clean(string(t.family)), plain} },
+			column{head: "FAMILY"}, func(r *poolRow) cell { return s.familyCell(r.pool.Spec.IPFamily) },
+			func(t *poolTotal) cell { return s.familyCell(t.family) },
 		},
-		usageColumn(column{head: "FREE"}, usage.freeCell),
-		usageColumn(column{head: "USED"}, usage.usedCell),
-		usageColumn(column{head: "COOLING", rank: 2}, usage.coolingCell),
-		usageColumn(column{head: "CAPACITY"}, func(u usage) cell { return cell{number(u.capacity), plain} }),
+		usageColumn(column{head: "FREE", right: true}, usage.freeCell),
+		usageColumn(column{head: "USED", right: true}, usage.usedCell),
+		usageColumn(column{head: "COOLING", right: true, rank: rankCooling}, usage.coolingCell),
+		usageColumn(column{head: "CAPACITY", right: true}, usage.capacityCell),
 	}
-	if s.width >= barsFrom {
-		bar := usageColumn(column{head: "USE", rank: 4, optional: true}, s.bar)
-		bar.right = false
-		columns = append(columns, bar)
+	if s.width >= barsFrom && !wide {
+		columns = append(columns, usageColumn(column{head: "USE", rank: 4, optional: true}, s.bar))
 	}
-	columns = append(columns, poolColumn{
-		column{head: "STATE", rank: 1, want: 12, cut: list, optional: true},
-		func(r *poolRow) cell { return r.state }, nil,
-	})
-	text := func(head string, rank, want int, value func(*v1alpha1.UnderlayPool) string) poolColumn {
-		return poolColumn{
-			column{head: head, rank: rank, want: want, cut: list},
-			func(r *poolRow) cell { return cell{clean(value(r.pool)), plain} }, nil,
-		}
-	}
-	columns = append(columns, text("RANGES", 3, 20, func(p *v1alpha1.UnderlayPool) string { return strings.Join(toStrings(p.Spec.Ranges), ", ") }))
-	if !wide {
-		return columns
-	}
-	return append(columns,
-		text("POOL", 5, 32, func(p *v1alpha1.UnderlayPool) string { return p.Name }),
-		text("NETWORK", 6, 0, func(p *v1alpha1.UnderlayPool) string { return p.Spec.NetworkName }),
-		text("ENI", 7, 0, func(p *v1alpha1.UnderlayPool) string { return p.Spec.Interface.ID }),
-		text("SUBNET", 8, 0, func(p *v1alpha1.UnderlayPool) string { return string(p.Spec.Subnet) }),
-		text("GATEWAY", 9, 0, func(p *v1alpha1.UnderlayPool) string { return string(p.Spec.Gateway) }),
-		text("ALLOCATION", 10, 0, func(p *v1alpha1.UnderlayPool) string { return string(p.Spec.Allocation) }),
+	state := column{head: "STATE", rank: 1, want: len("out of sync"), cut: s.symbols.cutList, optional: true}
+	columns = append(columns,
+		poolColumn{state, func(r *poolRow) cell { return r.state }, nil},
+		s.textColumn("RANGES", rankRanges, leastRanges, func(p *v1alpha1.UnderlayPool) string {
+			return strings.Join(toStrings(p.Spec.Ranges), ", ")
+		}),
 	)
+	if wide {
+		columns = append(columns, s.wideColumns()...)
+	}
+	return columns
+}
+
+func (s *Screen) wideColumns() []poolColumn {
+	return []poolColumn{
+		s.textColumn("POOL", 4, 32, func(p *v1alpha1.UnderlayPool) string { return p.Name }),
+		s.textColumn("NETWORK", 5, 0, func(p *v1alpha1.UnderlayPool) string { return p.Spec.NetworkName }),
+		s.textColumn("ENI", 6, 0, func(p *v1alpha1.UnderlayPool) string { return p.Spec.Interface.ID }),
+		s.textColumn("SUBNET", 7, 0, func(p *v1alpha1.UnderlayPool) string { return string(p.Spec.Subnet) }),
+		s.textColumn("GATEWAY", 8, 0, func(p *v1alpha1.UnderlayPool) string { return string(p.Spec.Gateway) }),
+		s.textColumn("ALLOCATION", 9, 0, func(p *v1alpha1.UnderlayPool) string { return string(p.Spec.Allocation) }),
+	}
+}
+
+func (s *Screen) textColumn(head string, rank, want int, value func(*v1alpha1.UnderlayPool) string) poolColumn {
+	return poolColumn{
+		column{head: head, rank: rank, want: want, cut: s.symbols.cutList},
+		func(r *poolRow) cell { return cell{s.symbols.clean(value(r.pool)), plain} }, nil,
+	}
+}
+
+func (s *Screen) familyCell(family v1alpha1.IPFamily) cell {
+	return cell{s.symbols.clean(string(family)), plain}
 }
 
 func usageColumn(c column, value func(usage) cell) poolColumn {
-	c.right = true
 	return poolColumn{
 		c, func(r *poolRow) cell { return value(r.usage) }, func(t *poolTotal) cell { return value(t.usage) },
 	}
@@ -175,8 +189,9 @@ func (u usage) freeCell() cell {
 	return cell{number(u.free), plain}
 }
 
-func (u usage) usedCell() cell    { return u.quiet(u.used) }
-func (u usage) coolingCell() cell { return u.quiet(u.cooling) }
+func (u usage) usedCell() cell     { return u.quiet(u.used) }
+func (u usage) coolingCell() cell  { return u.quiet(u.cooling) }
+func (u usage) capacityCell() cell { return cell{number(u.capacity), plain} }
 
 // quiet is a number that is of interest only when it is not zero.
 func (u usage) quiet(n int64) cell {
