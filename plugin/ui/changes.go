@@ -27,7 +27,8 @@ func (s *Screen) Changes(changes []plan.Change, opts ChangeOptions) {
 	defer p.print()
 	n := tally(changes)
 	if n.create+n.change+n.erase == 0 {
-		p.line(span{s.symbols.ok, good}, span{"No changes", good}, span{"(" + plan.Count(n.same, "object") + " as planned)", dim})
+		same := "(" + plan.Count(n.same, "object") + " as planned)"
+		p.line(span{s.symbols.ok, good}, span{"No changes", good}, span{same, dim})
 		return
 	}
 	groups := groupChanges(changes)

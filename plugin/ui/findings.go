@@ -49,7 +49,8 @@ func (p *page) findingGroup(group []plan.Finding) {
 	symbols := &p.screen.symbols
 	first := group[0]
 	symbol, look := symbols.severity(first.Severity)
-	p.line(span{symbol, look}, span{symbols.clean(string(first.Severity)), look}, span{}, span{symbols.clean(first.ID), heading})
+	severity := symbols.clean(string(first.Severity))
+	p.line(span{symbol, look}, span{severity, look}, span{}, span{symbols.clean(first.ID), heading})
 	for _, f := range group {
 		p.spaces(indent)
 		p.flow(hanging, span{symbols.clean(f.Object) + ":", name}, span{symbols.prose(f.Message), plain})

@@ -43,7 +43,7 @@ func (s *Screen) Inventory(inventory v1alpha1.Inventory) {
 	v.table.columns = []column{
 		{head: "SUBNET"},
 		{head: "USABLE", right: true},
-		{head: "PREFIXES, ADDRESSES", want: 27, rank: 1, cut: s.symbols.cutList},
+		{head: "PREFIXES, ADDRESSES", want: len("255.255.255.0/28"), rank: 1, cut: s.symbols.cutList},
 	}
 	v.table.write(p)
 	p.end()

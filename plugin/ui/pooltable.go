@@ -114,9 +114,9 @@ func totals(rows []poolRow) []poolTotal {
 // poolColumns are the columns of the table; known says that the use of a pool is. Their ranks say who stays where not
 // all fit: what a plan is about, its ranges, or what an operator's pools are about, their use; bars come last.
 func (s *Screen) poolColumns(wide, known bool) []poolColumn {
-	rankCooling, rankRanges, leastRanges := 3, 2, len("2406:da1e:c4:ed01:c57d::/80")
+	rankCooling, rankRanges, leastRanges := 4, 3, len("2406:da1e:c4:ed01:c57d::/80")
 	if known {
-		rankCooling, rankRanges, leastRanges = 2, 3, len("172.31.28.16/28 +127")
+		rankCooling, rankRanges, leastRanges = 3, 4, len("172.31.28.16/28 +127")
 	}
 	columns := []poolColumn{
 		{column{head: "NODE", want: s.width * 3 / 10}, func(r *poolRow) cell { return cell{r.node, name} }, nil},
@@ -131,12 +131,12 @@ func (s *Screen) poolColumns(wide, known bool) []poolColumn {
 		usageColumn(column{head: "FREE", right: true}, usage.freeCell),
 		usageColumn(column{head: "USED", right: true}, usage.usedCell),
 		usageColumn(column{head: "COOLING", right: true, rank: rankCooling}, usage.coolingCell),
-		usageColumn(column{head: "CAPACITY", right: true}, usage.capacityCell),
+		usageColumn(column{head: "CAPACITY", right: true, rank: 1}, usage.capacityCell),
 	}
 	if s.width >= barsFrom && !wide {
-		columns = append(columns, usageColumn(column{head: "USE", rank: 4, optional: true}, s.bar))
+		columns = append(columns, usageColumn(column{head: "USE", rank: 5, optional: true}, s.bar))
 	}
-	state := column{head: "STATE", rank: 1, want: len("out of sync"), cut: s.symbols.cutList, optional: true}
+	state := column{head: "STATE", rank: 2, want: len("out of sync"), cut: s.symbols.cutList, optional: true}
 	columns = append(columns,
 		poolColumn{state, func(r *poolRow) cell { return r.state }, nil},
 		s.textColumn("RANGES", rankRanges, leastRanges, func(p *v1alpha1.UnderlayPool) string {
@@ -151,12 +151,12 @@ func (s *Screen) poolColumns(wide, known bool) []poolColumn {
 
 func (s *Screen) wideColumns() []poolColumn {
 	return []poolColumn{
-		s.textColumn("POOL", 4, 32, func(p *v1alpha1.UnderlayPool) string { return p.Name }),
-		s.textColumn("NETWORK", 5, 0, func(p *v1alpha1.UnderlayPool) string { return p.Spec.NetworkName }),
-		s.textColumn("ENI", 6, 0, func(p *v1alpha1.UnderlayPool) string { return p.Spec.Interface.ID }),
-		s.textColumn("SUBNET", 7, 0, func(p *v1alpha1.UnderlayPool) string { return string(p.Spec.Subnet) }),
-		s.textColumn("GATEWAY", 8, 0, func(p *v1alpha1.UnderlayPool) string { return string(p.Spec.Gateway) }),
-		s.textColumn("ALLOCATION", 9, 0, func(p *v1alpha1.UnderlayPool) string { return string(p.Spec.Allocation) }),
+		s.textColumn("POOL", 5, 32, func(p *v1alpha1.UnderlayPool) string { return p.Name }),
+		s.textColumn("NETWORK", 6, 0, func(p *v1alpha1.UnderlayPool) string { return p.Spec.NetworkName }),
+		s.textColumn("ENI", 7, 0, func(p *v1alpha1.UnderlayPool) string { return p.Spec.Interface.ID }),
+		s.textColumn("SUBNET", 8, 0, func(p *v1alpha1.UnderlayPool) string { return string(p.Spec.Subnet) }),
+		s.textColumn("GATEWAY", 9, 0, func(p *v1alpha1.UnderlayPool) string { return string(p.Spec.Gateway) }),
+		s.textColumn("ALLOCATION", 10, 0, func(p *v1alpha1.UnderlayPool) string { return string(p.Spec.Allocation) }),
 	}
 }
 
