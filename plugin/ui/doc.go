@@ -6,7 +6,8 @@
 // client-go nor internal/check.
 //
 // Invariants:
-//   - No line is wider than the screen. Where the width is unlimited (a pipe), nothing is left out or cut.
+//   - No line is wider than the screen, but for a quoted part of a command that is (Next). Where the width is unlimited
+//     (a pipe), nothing is left out or cut.
 //   - Whatever came from a cluster or a file is printed as text: control characters, escape sequences and characters
 //     that change the direction of writing are shown as escapes (\x1b), never sent.
 //   - Colour only repeats what words or symbols say already. Symbols have plain ASCII forms.

@@ -121,7 +121,7 @@ func (s *Screen) poolColumns(wide, known bool) []poolColumn {
 	columns := []poolColumn{
 		{column{head: "NODE", want: s.width * 3 / 10}, func(r *poolRow) cell { return cell{r.node, name} }, nil},
 		{
-			column{head: "INTERFACE"}, func(r *poolRow) cell { return cell{r.link, plain} },
+			column{head: "INTERFACE", want: 15}, func(r *poolRow) cell { return cell{r.link, plain} },
 			func(t *poolTotal) cell { return cell{plan.Count(t.pools, "pool"), dim} },
 		},
 		{
