@@ -35,6 +35,8 @@ type Fault struct {
 	Action string
 	// Times that it happens; 0 for always.
 	Times int
+	// Reached is called, if set, when it happens, before the delay.
+	Reached func()
 	// Delay before the answer, cut short when the client or the server goes away.
 	Delay time.Duration
 	// Error to answer; nil for the usual answer.
@@ -120,6 +122,9 @@ func (s *Server) suffer(r *http.Request, call Call) error {
 	fault := s.nextFault(call.Action)
 	if fault == nil {
 		return nil
+	}
+	if fault.Reached != nil {
+		fault.Reached()
 	}
 	if fault.Delay > 0 {
 		timer := time.NewTimer(fault.Delay)

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"regexp"
 	"slices"
 	"strings"
@@ -49,15 +50,16 @@ func explanation(action string, err error, at place) cloud.Error {
 	if api, ok := errors.AsType[smithy.APIError](err); ok && isCode(api.ErrorCode()) {
 		return explainCode(action, api, requestID(err), at)
 	}
+	// Ahead of the answer: the SDK makes up an empty one when there was none.
+	if text, ok := explainNetwork(err); ok {
+		return unreachable(text, at)
+	}
 	if answer, ok := errors.AsType[*awshttp.ResponseError](err); ok {
 		return cloud.Error{
 			Reason:  cloud.WrongEndpoint,
 			Message: fmt.Sprintf("%s does not answer as EC2 does (HTTP status %d)", at, answer.HTTPStatusCode()),
 			Remedy:  "check AWS_ENDPOINT_URL_EC2, AWS_ENDPOINT_URL, endpoint_url in the AWS config file, and any proxy",
 		}
-	}
-	if text, ok := explainNetwork(err); ok {
-		return unreachable(text, at)
 	}
 	return cloud.Error{Reason: cloud.Other, Message: innermost(err), Remedy: "try again; if it stays, report it"}
 }
@@ -122,7 +124,8 @@ func unauthorized(action, text string) cloud.Error {
 		who = m[1]
 	}
 	if m := regexp.MustCompile(`(?:because|with) (.+?)(?:\.? Encoded authorization|\.?$)`).FindStringSubmatch(oneLine(text)); m != nil {
-		why = " (" + m[1] + ")"
+		// Without the action, which stands at the front.
+		why = " (" + regexp.MustCompile(`the \S+ action$`).ReplaceAllString(m[1], "it") + ")"
 	}
 	out := cloud.Error{
 		Reason:  cloud.Unauthorized,
@@ -176,8 +179,11 @@ func oneLine(text string) string {
 	return text
 }
 
-// innermost is the text of the cause itself, without what the SDK wraps around it.
+// innermost is the text of the cause itself, without what the SDK wraps around it, but with the name of a file.
 func innermost(err error) string {
+	if file, ok := errors.AsType[*fs.PathError](err); ok {
+		return oneLine(file.Error())
+	}
 	for {
 		next := errors.Unwrap(err)
 		if next == nil {

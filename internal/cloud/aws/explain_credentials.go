@@ -11,6 +11,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/credentials/processcreds"
 	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
 	"github.com/aws/smithy-go"
 
@@ -70,9 +71,13 @@ func credentialsExplanation(ctx context.Context, err error, at place) cloud.Erro
 		out.Action = action
 		return out
 	}
+	text := innermost(err)
+	if _, ok := errors.AsType[*processcreds.ProviderError](err); ok {
+		text = "credential_process of the AWS config file: " + text
+	}
 	return cloud.Error{
 		Reason:  cloud.InvalidCredentials,
-		Message: "the AWS credentials cannot be read: " + innermost(err),
+		Message: "the AWS credentials cannot be read: " + text,
 		Remedy:  "check AWS_PROFILE, the environment variables named AWS_… and the files ~/.aws/config and ~/.aws/credentials",
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"syscall"
@@ -33,6 +34,9 @@ func explainNetwork(err error) (string, bool) {
 	}
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return "connection refused", true
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) {
+		return "the connection was closed", true
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return "timed out", true
