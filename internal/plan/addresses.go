@@ -12,7 +12,11 @@ import (
 // markShared notes addresses that are seen on more than one interface: EC2 answers late, and files are written by
 // hand. One walk over all addresses in order, so that the work grows with their number and not with their pairs.
 func (v *view) markShared() {
-	var all []*address
+	count := 0
+	for n := range v.nics() {
+		count += len(n.addresses)
+	}
+	all := make([]*address, 0, count)
 	for n := range v.nics() {
 		for i := range n.addresses {
 			all = append(all, &n.addresses[i])

@@ -19,12 +19,13 @@ func For(in Inputs) (Plan, []Finding) {
 		networks = append(networks, propose(v, networks)...)
 	}
 	var p Plan
+	var pools []*v1alpha1.UnderlayPool
 	for _, n := range networks {
 		if !slices.ContainsFunc(p.Networks, func(other v1alpha1.UnderlayNetwork) bool { return other.Name == n.Name }) {
 			p.Networks = append(p.Networks, *n.UnderlayNetwork)
 		}
 		if n.invalid == nil {
-			p.Pools = append(p.Pools, n.pools(v)...)
+			pools = append(pools, n.pools(v)...)
 		}
 	}
 	markDefaults(v, networks)
@@ -32,7 +33,13 @@ func For(in Inputs) (Plan, []Finding) {
 	p.Attachments, shared = attachments(networks)
 
 	slices.SortFunc(p.Networks, func(a, b v1alpha1.UnderlayNetwork) int { return cmp.Compare(a.Name, b.Name) })
-	slices.SortFunc(p.Pools, func(a, b v1alpha1.UnderlayPool) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(pools, func(a, b *v1alpha1.UnderlayPool) int { return cmp.Compare(a.Name, b.Name) })
+	if len(pools) > 0 {
+		p.Pools = make([]v1alpha1.UnderlayPool, 0, len(pools))
+	}
+	for _, pool := range pools {
+		p.Pools = append(p.Pools, *pool)
+	}
 	findings := slices.Concat(shared, v.report(), report(networks))
 	if in.Propose && len(networks) == 0 {
 		findings = append(findings, v.nothing())

@@ -41,6 +41,9 @@ type network struct {
 	// invalid says why the network gets neither pools nor attachment.
 	invalid error
 
+	// scratch of holes, which are computed once for each pool.
+	scratch []iprange.Range
+
 	// What was met on the way, for findings about the network as a whole.
 	selected       int      // nodes
 	without        []string // names of selected nodes without an interface

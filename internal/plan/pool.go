@@ -28,9 +28,9 @@ const (
 )
 
 // pools of the network, on each node that it selects. It takes the ranges of the interfaces that it chooses, unless an
-// earlier network has them.
-func (n *network) pools(v *view) []v1alpha1.UnderlayPool {
-	var out []v1alpha1.UnderlayPool
+// earlier network has them. They are pointers, since pools are large and will be sorted.
+func (n *network) pools(v *view) []*v1alpha1.UnderlayPool {
+	var out []*v1alpha1.UnderlayPool
 	for _, on := range v.nodes {
 		if !n.selects(on) {
 			continue
@@ -56,7 +56,7 @@ func (n *network) pools(v *view) []v1alpha1.UnderlayPool {
 }
 
 // poolsOn appends the pools of one interface.
-func (n *network) poolsOn(on *nic, out []v1alpha1.UnderlayPool) []v1alpha1.UnderlayPool {
+func (n *network) poolsOn(on *nic, out []*v1alpha1.UnderlayPool) []*v1alpha1.UnderlayPool {
 	found := false
 	for fam := range families {
 		var ranges []poolRange
@@ -75,8 +75,11 @@ func (n *network) poolsOn(on *nic, out []v1alpha1.UnderlayPool) []v1alpha1.Under
 				ranges = append(ranges, poolRange{r, src})
 			}
 		}
-		if len(ranges) > 0 {
-			out = n.appendPool(out, on, fam, ranges)
+		if len(ranges) == 0 {
+			continue
+		}
+		if fitting, exclude := n.fit(on, fam, ranges); len(fitting) > 0 {
+			out = append(out, n.pool(on, fam, fitting, exclude))
 		}
 	}
 	if !found {
@@ -105,27 +108,28 @@ func (r poolRange) api() v1alpha1.Range {
 	return v1alpha1.Range(r.Span())
 }
 
-// appendPool adds the pool of one interface and family, if anything of it fits.
-func (n *network) appendPool(out []v1alpha1.UnderlayPool, on *nic, fam family, ranges []poolRange) []v1alpha1.UnderlayPool {
+// fit sorts ranges and finds what to exclude from them, within what the schema of a pool allows of both.
+func (n *network) fit(on *nic, fam family, ranges []poolRange) (fitting []poolRange, exclude []iprange.Range) {
 	slices.SortFunc(ranges, func(a, b poolRange) int { return a.Compare(b.Range) })
-	all := len(ranges)
-	ranges = ranges[:min(all, maxRanges)]
+	fitting = ranges[:min(len(ranges), maxRanges)]
 	holes := n.holes(on, fam)
-	exclude := exclusions(ranges, holes)
+	exclude = exclusions(fitting, holes)
 	for len(exclude) > maxRanges { // never fewer exclusions: rather fewer ranges
-		ranges = ranges[:len(ranges)-1]
-		exclude = exclusions(ranges, holes)
+		fitting = fitting[:len(fitting)-1]
+		exclude = exclusions(fitting, holes)
 	}
-	if len(ranges) < all {
+	if left := len(ranges) - len(fitting); left > 0 {
 		on.defect(IDTooManyRanges, "use prefixes instead of single addresses, or fewer and larger exclusions",
 			"network %s: %s and their exclusions do not fit into one pool, which has at most %d of each: the last %d are left out",
-			n.Name, Count(all, string(fam.api())+" range"), maxRanges, all-len(ranges))
+			n.Name, Count(len(ranges), string(fam.api())+" range"), maxRanges, left)
 	}
-	if len(ranges) == 0 {
-		return out
-	}
-	in := on.subnet.families[fam]
-	pool := v1alpha1.UnderlayPool{
+	return fitting, exclude
+}
+
+// pool of one interface and family.
+func (n *network) pool(on *nic, fam family, ranges []poolRange, exclude []iprange.Range) *v1alpha1.UnderlayPool {
+	in := &on.subnet.families[fam]
+	out := &v1alpha1.UnderlayPool{
 		TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion().String(), Kind: "UnderlayPool"},
 		ObjectMeta: metav1.ObjectMeta{
 			Name:            PoolName(n.Name, on.NetworkCardIndex, on.DeviceIndex, fam.api(), on.node.Name),
@@ -145,12 +149,12 @@ func (n *network) appendPool(out []v1alpha1.UnderlayPool, on *nic, fam family, r
 		},
 	}
 	for _, r := range ranges {
-		pool.Spec.Ranges = append(pool.Spec.Ranges, r.api())
+		out.Spec.Ranges = append(out.Spec.Ranges, r.api())
 	}
 	for _, r := range exclude {
-		pool.Spec.Exclude = append(pool.Spec.Exclude, v1alpha1.Range(r.String()))
+		out.Spec.Exclude = append(out.Spec.Exclude, v1alpha1.Range(r.String()))
 	}
-	return append(out, pool)
+	return out
 }
 
 // owner is the Node, if the cluster's uid of it is known: the pool then goes with it.
@@ -162,15 +166,17 @@ func (n *node) owner() []metav1.OwnerReference {
 }
 
 // holes are addresses that no pod may have: AWS's own in the subnet, the interface's and the node's, and what the
-// network excludes.
+// network excludes. They are valid until the next call.
 func (n *network) holes(on *nic, fam family) []iprange.Range {
-	holes := slices.Concat(on.subnet.families[fam].reserved, n.exclude)
+	holes := append(n.scratch[:0], on.subnet.families[fam].reserved...)
+	holes = append(holes, n.exclude...)
 	for _, own := range [...]netip.Addr{on.PrimaryIPv4, on.PrimaryIPv6} {
 		holes = append(holes, iprange.Single(own))
 	}
 	for _, own := range on.node.InternalIPs {
 		holes = append(holes, iprange.Single(own))
 	}
+	n.scratch = holes
 	return holes
 }
 
