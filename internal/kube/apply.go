@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -52,6 +53,31 @@ func (c *Cluster) Apply(ctx context.Context, want, remove []*unstructured.Unstru
 	})
 	if err != nil {
 		return progress.failed(err)
+	}
+	return nil
+}
+
+// CanApply says which kind the cluster does not serve, if any, before something is written. Kinds whose CRD is among
+// the objects will be served in time.
+func (c *Cluster) CanApply(want []*unstructured.Unstructured) error {
+	defined := map[schema.GroupKind]bool{}
+	for _, object := range want {
+		if object.GetKind() == crdKind {
+			defined[crdGroupKind(object)] = true
+		}
+	}
+	for _, group := range byKind(want) {
+		gvk := group[0].GroupVersionKind()
+		if defined[gvk.GroupKind()] {
+			continue
+		}
+		served, err := c.serves(gvk)
+		if err != nil {
+			return err
+		}
+		if !served {
+			return fmt.Errorf("the cluster does not serve %s (%s): install what brings it first; nothing was written", gvk.Kind, gvk.GroupVersion())
+		}
 	}
 	return nil
 }

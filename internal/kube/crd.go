@@ -67,9 +67,7 @@ func revision(crd *unstructured.Unstructured) int {
 
 // waitEstablished waits until the API server serves the CRD.
 func (c *Cluster) waitEstablished(ctx context.Context, crd *unstructured.Unstructured) error {
-	group, _, _ := unstructured.NestedString(crd.Object, "spec", "group")
-	kind, _, _ := unstructured.NestedString(crd.Object, "spec", "names", "kind")
-	gvk := schema.GroupVersionKind{Group: group, Version: v1alpha1.Version, Kind: kind}
+	gvk := crdGroupKind(crd).WithVersion(v1alpha1.Version)
 	live := &unstructured.Unstructured{}
 	live.SetGroupVersionKind(crd.GroupVersionKind())
 	err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, establishTimeout, true, func(ctx context.Context) (bool, error) {
@@ -86,6 +84,13 @@ func (c *Cluster) waitEstablished(ctx context.Context, crd *unstructured.Unstruc
 			crd.GetName(), establishTimeout, crd.GetName())
 	}
 	return explain(c.host, err)
+}
+
+// crdGroupKind is what a CRD defines.
+func crdGroupKind(crd *unstructured.Unstructured) schema.GroupKind {
+	group, _, _ := unstructured.NestedString(crd.Object, "spec", "group")
+	kind, _, _ := unstructured.NestedString(crd.Object, "spec", "names", "kind")
+	return schema.GroupKind{Group: group, Kind: kind}
 }
 
 func established(crd *unstructured.Unstructured) bool {

@@ -14,7 +14,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
-	"k8s.io/client-go/tools/clientcmd"
 )
 
 // explained is an error whose text says what to do next; the cause stays reachable for errors.As.
@@ -48,17 +47,6 @@ func explain(host string, err error) error {
 		return err
 	}
 	return &explained{text: text, cause: err}
-}
-
-// ExplainConfig does the same for errors of the kubeconfig.
-func ExplainConfig(err error) error {
-	if clientcmd.IsEmptyConfig(err) {
-		return &explained{
-			text:  "no cluster is configured; give --kubeconfig, set KUBECONFIG, or use --inventory FILE to work without a cluster",
-			cause: err,
-		}
-	}
-	return fmt.Errorf("kubeconfig: %w", err)
 }
 
 // message is the API server's own, without the prefixes that wrapping adds.

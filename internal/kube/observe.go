@@ -33,11 +33,17 @@ type Observation struct {
 	OtherIPAM []v1alpha1.OtherIPAM
 	// Multus says that the cluster serves NetworkAttachmentDefinitions.
 	Multus bool
+	// Version of the API server, such as v1.37.2.
+	Version string
 }
 
 // Observe reads the cluster.
 func (c *Cluster) Observe(ctx context.Context) (Observation, error) {
 	var seen Observation
+	var err error
+	if seen.Version, err = c.Version(); err != nil {
+		return Observation{}, err
+	}
 	for _, read := range []func(context.Context, *Observation) error{
 		c.readNodes, c.readOwn, c.readOtherIPAM, c.readMultus,
 	} {
@@ -83,29 +89,38 @@ func node(n *corev1.Node) v1alpha1.Node {
 func (c *Cluster) readOwn(ctx context.Context, seen *Observation) error {
 	var networks v1alpha1.UnderlayNetworkList
 	var pools v1alpha1.UnderlayPoolList
-	var nodes v1alpha1.UnderlayNodeList
-	for _, kind := range []struct {
-		name string
-		list client.ObjectList
-	}{
-		{"UnderlayNetwork", &networks}, {"UnderlayPool", &pools}, {"UnderlayNode", &nodes},
-	} {
-		gvk := v1alpha1.GroupVersion().WithKind(kind.name)
-		served, err := c.serves(gvk)
-		if err != nil {
-			return err
-		}
-		if !served {
-			if err := c.refuseNewer(gvk.GroupKind()); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := c.client.List(ctx, kind.list); err != nil {
-			return fmt.Errorf("list %s: %w", kind.name, explain(c.host, err))
-		}
+	if err := c.listServed(ctx, "UnderlayNetwork", &networks); err != nil {
+		return err
 	}
-	seen.Networks, seen.Pools, seen.Reports = networks.Items, pools.Items, nodes.Items
+	if err := c.listServed(ctx, "UnderlayPool", &pools); err != nil {
+		return err
+	}
+	seen.Networks, seen.Pools = networks.Items, pools.Items
+	var err error
+	seen.Reports, err = c.Reports(ctx)
+	return err
+}
+
+// Reports lists what the nodes' agents saw, by name; a cluster without agents has none.
+func (c *Cluster) Reports(ctx context.Context) ([]v1alpha1.UnderlayNode, error) {
+	var nodes v1alpha1.UnderlayNodeList
+	err := c.listServed(ctx, "UnderlayNode", &nodes)
+	return nodes.Items, err
+}
+
+// listServed lists a kind of ours, and nothing where the cluster does not serve it.
+func (c *Cluster) listServed(ctx context.Context, kind string, list client.ObjectList, options ...client.ListOption) error {
+	gvk := v1alpha1.GroupVersion().WithKind(kind)
+	served, err := c.serves(gvk)
+	if err != nil {
+		return err
+	}
+	if !served {
+		return c.refuseNewer(gvk.GroupKind())
+	}
+	if err := c.client.List(ctx, list, options...); err != nil {
+		return fmt.Errorf("list %s: %w", kind, explain(c.host, err))
+	}
 	return nil
 }
 

@@ -47,33 +47,17 @@ func (f PoolFilter) options() []client.ListOption {
 	return []client.ListOption{client.MatchingFieldsSelector{Selector: selector.AsSelector()}}
 }
 
-// Pools lists the chosen pools by name.
+// Pools lists the chosen pools by name; a cluster that does not serve pools has none.
 func (c *Cluster) Pools(ctx context.Context, filter PoolFilter) ([]v1alpha1.UnderlayPool, error) {
 	list, err := c.listPools(ctx, filter)
-	if err != nil {
-		return nil, err
-	}
-	return list.Items, nil
+	return list.Items, err
 }
 
-func (c *Cluster) listPools(ctx context.Context, filter PoolFilter) (*v1alpha1.UnderlayPoolList, error) {
-	list := &v1alpha1.UnderlayPoolList{}
-	gvk := v1alpha1.GroupVersion().WithKind("UnderlayPool")
-	served, err := c.serves(gvk)
-	if err != nil {
-		return nil, err
-	}
-	if !served {
-		if err := c.refuseNewer(gvk.GroupKind()); err != nil {
-			return nil, err
-		}
-		return nil, fmt.Errorf("the cluster has no UnderlayPools yet: `kubectl underlay init` sets them up")
-	}
-	if err := c.client.List(ctx, list, filter.options()...); err != nil {
-		return nil, fmt.Errorf("list pools: %w", explain(c.host, err))
-	}
+func (c *Cluster) listPools(ctx context.Context, filter PoolFilter) (v1alpha1.UnderlayPoolList, error) {
+	var list v1alpha1.UnderlayPoolList
+	err := c.listServed(ctx, "UnderlayPool", &list, filter.options()...)
 	list.Items = slices.DeleteFunc(list.Items, func(p v1alpha1.UnderlayPool) bool { return !filter.Matches(&p) })
-	return list, nil
+	return list, err
 }
 
 // WatchPools tells of changes until the context ends: all chosen pools by name, and those that changed. It lists again

@@ -1,0 +1,40 @@
+// Copyright The kubectl underlay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package plugin
+
+import (
+	"github.com/spf13/cobra"
+)
+
+func newInspect(g *global) *cobra.Command {
+	var from sources
+	var output string
+	cmd := &cobra.Command{
+		Use:   "inspect",
+		Short: "Show nodes, their interfaces and the addresses that the cloud has bound to them",
+		Long: `Show nodes, their interfaces and the addresses that the cloud has bound to them.
+
+With -o yaml this is an inventory file: edit it, keep it, and give it to other commands with --inventory.`,
+		Example: `  kubectl underlay inspect
+  kubectl underlay inspect -o yaml > inventory.yaml`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := oneOf(cmd, "output", output, "", "json", "yaml"); err != nil {
+				return err
+			}
+			w, err := g.gather(cmd.Context(), from, false)
+			if err != nil {
+				return err
+			}
+			if output != "" {
+				return printValue(g.env.Out, output, w.inventory)
+			}
+			g.out().Inventory(w.inventory)
+			return nil
+		},
+	}
+	from.addInventoryFlag(cmd, "show this inventory file, without cluster and cloud")
+	addOutputFlag(cmd, &output, "json", "yaml")
+	return cmd
+}

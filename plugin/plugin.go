@@ -1,0 +1,218 @@
+// Copyright The kubectl underlay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package plugin
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/underlay-dev/kubectl-underlay/internal/cloud"
+	"github.com/underlay-dev/kubectl-underlay/internal/kube"
+	"github.com/underlay-dev/kubectl-underlay/plugin/ui"
+)
+
+// Environment is what the plugin needs from outside.
+type Environment struct {
+	genericiooptions.IOStreams
+	Version Version
+	// NewProvider gives the cloud of a region; empty means that it finds the region by itself.
+	NewProvider func(region string) cloud.Provider
+	// Getenv reads an environment variable.
+	Getenv func(string) string
+}
+
+// Execute runs the command line and returns the exit code.
+func Execute(ctx context.Context, env Environment, args []string) int {
+	root := NewCommand(env)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err != nil && ctx.Err() != nil {
+		err = context.Canceled
+	}
+	return exitCode(env.ErrOut, err)
+}
+
+// NewCommand gives the root command.
+func NewCommand(env Environment) *cobra.Command {
+	g := &global{env: env, config: genericclioptions.NewConfigFlags(true)}
+	root := &cobra.Command{
+		Use:   "kubectl-underlay",
+		Short: "Underlay networking for Kubernetes: pods on the cloud's own interfaces",
+		Long: `Give pods addresses of the cloud's own network.
+
+kubectl underlay finds each node's interfaces (ENIs) and the addresses that the cloud has bound to them, plans
+address pools and Multus attachments, shows the difference to the cluster, and applies it.`,
+		Example: `  # What is there?
+  kubectl underlay inspect
+  kubectl underlay check
+
+  # What would change, and change it
+  kubectl underlay plan
+  kubectl underlay init --no-operator
+
+  # Free and used addresses
+  kubectl underlay pools`,
+		Annotations:       map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl underlay"},
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+		Args:              cobra.ArbitraryArgs,
+
+		SuggestionsMinimumDistance: 2,
+		RunE:                       help,
+		PersistentPreRunE:          func(cmd *cobra.Command, _ []string) error { return g.validate(cmd) },
+	}
+	root.SetIn(env.In)
+	root.SetOut(env.Out)
+	root.SetErr(env.ErrOut)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return errUsage{cmd.CommandPath(), err}
+	})
+	root.SetUsageTemplate(usageTemplate)
+	g.addFlags(root)
+	root.AddGroup(
+		&cobra.Group{ID: groupSetUp, Title: "Set up:"},
+		&cobra.Group{ID: groupLook, Title: "Look:"},
+	)
+	root.AddCommand(
+		grouped(groupSetUp, newInit(g)), grouped(groupSetUp, newPlan(g)),
+		grouped(groupLook, newInspect(g)), grouped(groupLook, newCheck(g)), grouped(groupLook, newPools(g)),
+		newVersion(g), newCompletion(),
+	)
+	return root
+}
+
+const (
+	groupSetUp = "setup"
+	groupLook  = "look"
+)
+
+func grouped(id string, cmd *cobra.Command) *cobra.Command {
+	cmd.GroupID = id
+	return cmd
+}
+
+// help runs where a subcommand is missing or unknown.
+func help(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return cmd.Help()
+	}
+	message := fmt.Sprintf("unknown command %q", args[0])
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		message += "; did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return errUsage{cmd.CommandPath(), errors.New(message)}
+}
+
+// noArgs refuses arguments with a message that shows them.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return errUsage{cmd.CommandPath(), fmt.Errorf("unexpected argument %q", args[0])}
+}
+
+// global holds the flags of all commands.
+type global struct {
+	env    Environment
+	config *genericclioptions.ConfigFlags
+	region string
+	color  string
+}
+
+func (g *global) addFlags(root *cobra.Command) {
+	flags := root.PersistentFlags()
+	flags.StringVar(&g.region, "region", "", "AWS region; by default from the environment, else from the nodes' zones")
+	flags.StringVar(&g.color, "color", "auto", "colour: auto, always or never")
+	g.config.AddFlags(flags)
+	completeWith(root, "color", "auto", "always", "never")
+}
+
+func (g *global) validate(cmd *cobra.Command) error {
+	return oneOf(cmd, "color", g.color, "auto", "always", "never")
+}
+
+// cluster connects to the cluster that the flags name.
+func (g *global) cluster() (*kube.Cluster, error) {
+	if ok, err := g.hasCluster(); err != nil || !ok {
+		return nil, cmp.Or(err, errNoCluster())
+	}
+	config, err := g.config.ToRESTConfig()
+	if err != nil {
+		return nil, fmt.Errorf("kubeconfig: %w", err)
+	}
+	return kube.Connect(config)
+}
+
+// hasCluster says whether flags, a kubeconfig or a pod's environment name a cluster. Without one, kubectl's own
+// libraries would try localhost:8080.
+func (g *global) hasCluster() (bool, error) {
+	config, err := g.config.ToRawKubeConfigLoader().RawConfig()
+	if err != nil {
+		return false, fmt.Errorf("kubeconfig: %w", err)
+	}
+	named := *g.config.APIServer != "" || g.env.Getenv("KUBERNETES_SERVICE_HOST") != ""
+	return named || len(config.Clusters) > 0, nil
+}
+
+func errNoCluster() error {
+	return errors.New("no cluster is configured; give --kubeconfig, set KUBECONFIG, or use --inventory FILE to work without a cluster")
+}
+
+// out is where data is drawn, chatter where all else is.
+func (g *global) out() *ui.Screen     { return ui.NewScreen(g.env.Out, g.screenOptions()) }
+func (g *global) chatter() *ui.Screen { return ui.NewScreen(g.env.ErrOut, g.screenOptions()) }
+
+func (g *global) screenOptions() ui.Options {
+	return ui.Options{Color: ui.Color(g.color), Getenv: g.env.Getenv}
+}
+
+// oneOf refuses a flag's value that is not among the allowed ones.
+func oneOf(cmd *cobra.Command, flag, value string, allowed ...string) error {
+	if slices.Contains(allowed, value) {
+		return nil
+	}
+	return errUsage{cmd.CommandPath(), fmt.Errorf("--%s=%q is not allowed; use %s", flag, value, strings.Join(allowed, ", "))}
+}
+
+// completeWith lets the shell complete a flag with fixed values.
+func completeWith(cmd *cobra.Command, flag string, values ...string) {
+	err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+	if err != nil {
+		panic(err) // the flag is not defined: a mistake in this package
+	}
+}
+
+// usageTemplate keeps a subcommand's help to its own flags: kubectl's many are shown once, at the root.
+const usageTemplate = `Usage:{{if .HasParent}}
+  {{.UseLine}}{{else}}
+  {{.CommandPath}} COMMAND [flags]{{end}}{{if .HasExample}}
+
+Examples:
+{{.Example}}{{end}}{{$cmds := .Commands}}{{range $group := .Groups}}
+
+{{.Title}}{{range $cmds}}{{if (and (eq .GroupID $group.ID) .IsAvailableCommand)}}
+  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}{{if .HasAvailableSubCommands}}
+
+Other:{{range $cmds}}{{if (and (eq .GroupID "") .IsAvailableCommand)}}
+  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}{{if .HasParent}}{{if .HasAvailableLocalFlags}}
+
+Flags:
+{{.LocalNonPersistentFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}
+
+--context, --kubeconfig, --region, --color and kubectl's other flags work everywhere: {{.Root.CommandPath}} --help{{else}}
+
+Flags of every command:
+{{.PersistentFlags.FlagUsages | trimTrailingWhitespaces}}
+
+{{.CommandPath}} COMMAND --help says more about a command.{{end}}
+`

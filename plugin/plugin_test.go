@@ -1,0 +1,130 @@
+// Copyright The kubectl underlay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package plugin_test
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/go-logr/logr"
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/underlay-dev/kubectl-underlay/internal/cloud"
+	"github.com/underlay-dev/kubectl-underlay/internal/cloud/aws"
+	"github.com/underlay-dev/kubectl-underlay/plugin"
+	"github.com/underlay-dev/kubectl-underlay/tests/controlplane"
+)
+
+// update rewrites the golden files: go test ./plugin -update
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// plane is the API server that the tests of this package share.
+var plane = controlplane.Shared{Options: controlplane.Options{CRDs: [][]byte{controlplane.MultusCRD()}}}
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	// Neither the credentials nor the clusters of whoever runs the tests are any of their business.
+	for _, name := range []string{
+		"AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
+		"AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_EC2", "COLUMNS", "NO_COLOR", "CLICOLOR_FORCE",
+	} {
+		os.Unsetenv(name)
+	}
+	os.Setenv("KUBECONFIG", "/nonexistent")
+	os.Setenv("AWS_CONFIG_FILE", "/nonexistent")
+	os.Setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+	os.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	log.SetLogger(logr.Discard()) // as main does
+	os.Exit(plane.Main(m))
+}
+
+// result is what a command did.
+type result struct {
+	stdout, stderr string
+	code           int
+}
+
+// shell runs the plugin in this process.
+type shell struct {
+	stdin   string
+	columns string
+}
+
+func (s shell) run(ctx context.Context, args ...string) result {
+	var stdout, stderr bytes.Buffer
+	code := plugin.Execute(ctx, plugin.Environment{
+		IOStreams:   genericiooptions.IOStreams{In: strings.NewReader(s.stdin), Out: &stdout, ErrOut: &stderr},
+		Version:     plugin.Version{Version: "v0.0.0-test", Commit: "abc", Go: "go1", Platform: "linux/amd64"},
+		NewProvider: func(region string) cloud.Provider { return aws.New(aws.Options{Region: region}) },
+		Getenv: func(name string) string {
+			if name == "COLUMNS" {
+				return s.columns
+			}
+			return map[string]string{"LANG": "C.UTF-8", "TERM": "xterm-256color"}[name]
+		},
+	}, args)
+	return result{stdout.String(), stderr.String(), code}
+}
+
+// run runs one command line, such as "pools --inventory FILE", at unlimited width.
+func run(t *testing.T, line string) result {
+	t.Helper()
+	return shell{}.run(t.Context(), strings.Fields(line)...)
+}
+
+// must runs a command line that has to end with the code.
+func must(t *testing.T, code int, line string) result {
+	t.Helper()
+	r := run(t, line)
+	if r.code != code {
+		t.Fatalf("%s: exit code %d, want %d\nstdout:\n%s\nstderr:\n%s", line, r.code, code, r.stdout, r.stderr)
+	}
+	return r
+}
+
+// golden compares what a command printed, and its exit code, with testdata/<name>.golden.
+func golden(t *testing.T, name string, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".golden")
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v; make it with: go test ./plugin -update", err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s differs (-want +got), rewrite with -update if that is right:\n%s", path, diff)
+	}
+}
+
+// contains checks for pieces of text.
+func contains(t *testing.T, text string, pieces ...string) {
+	t.Helper()
+	for _, piece := range pieces {
+		if !strings.Contains(text, piece) {
+			t.Errorf("%q is missing in:\n%s", piece, text)
+		}
+	}
+}
+
+// write puts text into a file of the test's own.
+func write(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}

@@ -1,0 +1,148 @@
+// Copyright The kubectl underlay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package plugin
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/underlay-dev/kubectl-underlay/api/v1alpha1"
+	"github.com/underlay-dev/kubectl-underlay/internal/check"
+	"github.com/underlay-dev/kubectl-underlay/internal/cloud"
+	"github.com/underlay-dev/kubectl-underlay/internal/document"
+	"github.com/underlay-dev/kubectl-underlay/internal/kube"
+	"github.com/underlay-dev/kubectl-underlay/internal/plan"
+)
+
+// sources say where a command takes its input from.
+type sources struct {
+	inventory string
+	networks  []string
+}
+
+func (s *sources) addInventoryFlag(cmd *cobra.Command, usage string) {
+	cmd.Flags().StringVar(&s.inventory, "inventory", "", usage)
+}
+
+func (s *sources) addNetworkFlag(cmd *cobra.Command) {
+	cmd.Flags().StringSliceVar(&s.networks, "network", nil,
+		"file of UnderlayNetworks; without it one is proposed per device index that holds addresses for pods")
+}
+
+// world is what a command knows before it plans.
+type world struct {
+	inventory v1alpha1.Inventory
+	// networks are the user's, from files and cluster; proposing says whether more may be proposed.
+	networks  []v1alpha1.UnderlayNetwork
+	proposing bool
+	// cluster is nil offline, and seen is then empty.
+	cluster *kube.Cluster
+	seen    kube.Observation
+}
+
+// gather reads files, cluster and cloud. A cluster is asked unless online is false and an inventory file is given; the
+// cloud only without an inventory file.
+func (g *global) gather(ctx context.Context, from sources, online bool) (*world, error) {
+	w := &world{proposing: len(from.networks) == 0}
+	if from.inventory != "" {
+		var err error
+		if w.inventory, err = readFile(g.env.In, from.inventory, document.ReadInventory); err != nil {
+			return nil, err
+		}
+	}
+	if online || from.inventory == "" {
+		if err := g.observe(ctx, w); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range from.networks {
+		networks, err := readFile(g.env.In, name, document.ReadNetworks)
+		if err != nil {
+			return nil, err
+		}
+		w.networks = override(w.networks, networks)
+	}
+	if from.inventory == "" {
+		if err := g.observeCloud(ctx, w); err != nil {
+			return nil, err
+		}
+	}
+	return w, nil
+}
+
+// observe reads the cluster.
+func (g *global) observe(ctx context.Context, w *world) error {
+	cluster, err := g.cluster()
+	if err != nil {
+		return err
+	}
+	w.cluster = cluster
+	if w.seen, err = cluster.Observe(ctx); err != nil {
+		return err
+	}
+	w.networks = w.seen.Networks
+	return nil
+}
+
+// observeCloud asks the cloud about the cluster's nodes.
+func (g *global) observeCloud(ctx context.Context, w *world) error {
+	if len(w.seen.Nodes) == 0 {
+		return fmt.Errorf("the cluster has no nodes; join them first, or give --inventory FILE")
+	}
+	snapshot, err := g.env.NewProvider(g.region).Snapshot(ctx, w.seen.Nodes)
+	if err != nil {
+		return err
+	}
+	w.inventory = cloud.Join(w.seen.Nodes, snapshot)
+	cloud.WithLinks(&w.inventory, w.seen.Reports)
+	w.inventory.OtherIPAM = w.seen.OtherIPAM
+	return nil
+}
+
+// plan lets the planner think.
+func (w *world) plan() (plan.Plan, []plan.Finding) {
+	return plan.For(plan.Inputs{Inventory: w.inventory, Networks: w.networks, Propose: w.proposing})
+}
+
+// check runs all checks on the plan.
+func (w *world) check(p plan.Plan, findings []plan.Finding, skip []string) []plan.Finding {
+	in := check.Inputs{Inventory: w.inventory, Plan: p, PlanFindings: findings}
+	if w.cluster != nil {
+		in.Cluster = &check.Cluster{MultusCRD: w.seen.Multus, Pools: w.seen.Pools, Nodes: w.seen.Nodes, ServerVersion: w.seen.Version}
+	}
+	return check.Run(in, skip)
+}
+
+// override replaces networks of the same name and adds the others.
+func override(networks, by []v1alpha1.UnderlayNetwork) []v1alpha1.UnderlayNetwork {
+	out := make([]v1alpha1.UnderlayNetwork, 0, len(networks)+len(by))
+	names := map[string]bool{}
+	for _, network := range by {
+		names[network.Name] = true
+	}
+	for _, network := range networks {
+		if !names[network.Name] {
+			out = append(out, network)
+		}
+	}
+	return append(out, by...)
+}
+
+// readFile reads a user's file; - is standard input.
+func readFile[T any](stdin io.Reader, name string, read func(string, io.Reader) (T, error)) (T, error) {
+	if name == "-" {
+		return read("standard input", stdin)
+	}
+	file, err := os.Open(name)
+	if err != nil {
+		var none T
+		return none, err
+	}
+	defer file.Close()
+	return read(name, file)
+}
