@@ -113,7 +113,7 @@ func (w *World) assignAddrs4(nic *NetworkInterface, q wish, move bool) (answer, 
 	return out, nil
 }
 
-// addrsToAssign are the addresses that the interface does not have yet.
+// addrsToAssign are the addresses that the interface does not have yet: asking for those that it has is no failure.
 func (s space4) addrsToAssign(nic *NetworkInterface, q wish, move bool) ([]netip.Addr, error) {
 	if q.hasAddrCount {
 		return s.freeAddrs(q.addrCount), nil
@@ -121,22 +121,14 @@ func (s space4) addrsToAssign(nic *NetworkInterface, q wish, move bool) ([]netip
 	var out []netip.Addr
 	var taken []string
 	for _, text := range q.addrs {
-		addr, err := netip.ParseAddr(text)
-		if err != nil || !addr.Is4() {
-			return nil, invalidValue("invalid value for parameter address: %s", text)
-		}
-		at, ok := s.index(addr)
-		if !ok {
-			return nil, invalidValue("Address does not fall within the subnet's address range")
+		addr, at, err := s.parse(text)
+		if err != nil {
+			return nil, err
 		}
 		switch held := s.holder[at]; {
-		case slices.Contains(out, addr), held != nil && held.nic == nic && !held.ofBlock:
-			// It has it already, which is no failure.
-		case held == nil:
-			out = append(out, addr)
-		case held.nic == nil:
-			return nil, invalidValue("Address %s is in subnet's reserved address range", text)
-		case move && !held.primary && !held.ofBlock:
+		case held != nil && held.nic == nic && !held.ofBlock, slices.Contains(out, addr):
+			// Nothing is left to do.
+		case held == nil, move && held.isMovable():
 			out = append(out, addr)
 		default:
 			taken = append(taken, text)
@@ -146,6 +138,22 @@ func (s space4) addrsToAssign(nic *NetworkInterface, q wish, move bool) ([]netip
 		return nil, invalidValue("[%s] assigned, but move is not allowed.", strings.Join(taken, ", "))
 	}
 	return out, nil
+}
+
+// parse finds an address that a request may ask for.
+func (s space4) parse(text string) (addr netip.Addr, at int, err error) {
+	addr, err = netip.ParseAddr(text)
+	if err != nil || !addr.Is4() {
+		return addr, 0, invalidValue("invalid value for parameter address: %s", text)
+	}
+	at, ok := s.index(addr)
+	if !ok {
+		return addr, 0, invalidValue("Address does not fall within the subnet's address range")
+	}
+	if held := s.holder[at]; held != nil && held.nic == nil {
+		return addr, 0, invalidValue("Address %s is in subnet's reserved address range", text)
+	}
+	return addr, at, nil
 }
 
 func (w *World) assignPrefixes4(nic *NetworkInterface, q wish) (answer, error) {

@@ -120,7 +120,7 @@ func TestRawRequests(t *testing.T) {
 
 func post(t testing.TB, to, authorization, form string) (status int, body string) {
 	t.Helper()
-	request, err := http.NewRequest(http.MethodPost, to, strings.NewReader(form))
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, to, strings.NewReader(form))
 	if err != nil {
 		t.Fatal(err)
 	}

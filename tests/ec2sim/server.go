@@ -4,6 +4,7 @@
 package ec2sim
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -46,7 +47,7 @@ func New(inv v1alpha1.Inventory, opts ...Option) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	listener, err := net.Listen("tcp", o.address)
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", o.address)
 	if err != nil {
 		return nil, fmt.Errorf("listen for the EC2 simulator: %w", err)
 	}

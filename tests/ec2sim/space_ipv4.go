@@ -23,6 +23,9 @@ type holding struct {
 	primary, ofBlock bool
 }
 
+// isMovable says whether an address can be moved to another interface.
+func (h *holding) isMovable() bool { return h.nic != nil && !h.primary && !h.ofBlock }
+
 // block4 is how many addresses a delegated prefix has.
 const block4 = 16
 

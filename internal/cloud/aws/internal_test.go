@@ -141,7 +141,7 @@ func TestPagesEnd(t *testing.T) {
 	calls := 0
 	_, err := pages(ec2Reader{}, "ec2:DescribeVpcs", func(*string) ([]int, *string, error) {
 		calls++
-		return []int{calls}, ptr("again"), nil
+		return []int{calls}, new("again"), nil
 	})
 	if err == nil || calls != 2 {
 		t.Errorf("%v after %d calls", err, calls)

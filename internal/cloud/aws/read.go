@@ -31,7 +31,7 @@ func (r ec2Reader) instances(ctx context.Context, vpcs []string) ([]types.Instan
 			// Those that are shutting down or terminated hold no addresses any more.
 			filter("instance-state-name", "pending", "running", "stopping", "stopped"),
 		},
-		MaxResults: ptr(int32(pageSize)),
+		MaxResults: new(int32(pageSize)),
 	}
 	return pages(r, "ec2:DescribeInstances", func(token *string) ([]types.Instance, *string, error) {
 		in.NextToken = token
@@ -54,7 +54,7 @@ func (r ec2Reader) interfaces(ctx context.Context, name string, values []string,
 	}
 	in := &ec2.DescribeNetworkInterfacesInput{
 		Filters:    append(filters, filter(name, values...)),
-		MaxResults: ptr(int32(pageSize)),
+		MaxResults: new(int32(pageSize)),
 	}
 	return pages(r, "ec2:DescribeNetworkInterfaces", func(token *string) ([]types.NetworkInterface, *string, error) {
 		in.NextToken = token
@@ -67,7 +67,7 @@ func (r ec2Reader) interfaces(ctx context.Context, name string, values []string,
 }
 
 func (r ec2Reader) subnets(ctx context.Context, vpcs []string) ([]types.Subnet, error) {
-	in := &ec2.DescribeSubnetsInput{Filters: []types.Filter{filter("vpc-id", vpcs...)}, MaxResults: ptr(int32(pageSize))}
+	in := &ec2.DescribeSubnetsInput{Filters: []types.Filter{filter("vpc-id", vpcs...)}, MaxResults: new(int32(pageSize))}
 	return pages(r, "ec2:DescribeSubnets", func(token *string) ([]types.Subnet, *string, error) {
 		in.NextToken = token
 		out, err := r.api.DescribeSubnets(ctx, in)
@@ -79,7 +79,7 @@ func (r ec2Reader) subnets(ctx context.Context, vpcs []string) ([]types.Subnet, 
 }
 
 func (r ec2Reader) vpcs(ctx context.Context, vpcs []string) ([]types.Vpc, error) {
-	in := &ec2.DescribeVpcsInput{Filters: []types.Filter{filter("vpc-id", vpcs...)}, MaxResults: ptr(int32(pageSize))}
+	in := &ec2.DescribeVpcsInput{Filters: []types.Filter{filter("vpc-id", vpcs...)}, MaxResults: new(int32(pageSize))}
 	return pages(r, "ec2:DescribeVpcs", func(token *string) ([]types.Vpc, *string, error) {
 		in.NextToken = token
 		out, err := r.api.DescribeVpcs(ctx, in)
@@ -95,7 +95,7 @@ func (r ec2Reader) instanceTypes(ctx context.Context, names []string) ([]types.I
 	for chunk := range slices.Chunk(names, filterValues) {
 		in := &ec2.DescribeInstanceTypesInput{
 			Filters:    []types.Filter{filter("instance-type", chunk...)},
-			MaxResults: ptr(int32(typePageSize)),
+			MaxResults: new(int32(typePageSize)),
 		}
 		infos, err := pages(r, "ec2:DescribeInstanceTypes", func(token *string) ([]types.InstanceTypeInfo, *string, error) {
 			in.NextToken = token
@@ -145,5 +145,3 @@ func pages[T any](r ec2Reader, action string, page func(token *string) ([]T, *st
 		token = next
 	}
 }
-
-func ptr[T any](v T) *T { return &v }
