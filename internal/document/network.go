@@ -6,6 +6,8 @@ package document
 import (
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -131,6 +133,9 @@ func (n *networkReader) network(doc *value) error {
 	if err := n.rules.check(n.rep, doc); err != nil {
 		return err
 	}
+	if err := n.checkMetadata(doc, n.rep.problems[before:]); err != nil {
+		return err
+	}
 	if len(n.rep.problems) > before {
 		return nil
 	}
@@ -138,7 +143,6 @@ func (n *networkReader) network(doc *value) error {
 	if err := asWritten(doc).decode(&network); err != nil {
 		return fmt.Errorf("read network on line %d of %s: %w", doc.line, n.rep.file, err)
 	}
-	n.checkMetadata(doc, network.ObjectMeta)
 	n.networks = append(n.networks, network)
 	return nil
 }
@@ -155,16 +159,25 @@ func asWritten(doc *value) *value {
 }
 
 // checkMetadata reports what the API server does not allow in labels, annotations and the like, and names that are
-// there twice.
-func (n *networkReader) checkMetadata(doc *value, meta metav1.ObjectMeta) {
-	errs := validation.ValidateObjectMeta(&meta, false, validation.NameIsDNSSubdomain, field.NewPath("metadata"))
-	for _, e := range errs {
-		n.rep.add(doc.find(e.Field).place, join(n.rep.path(), e.Field), "%s", e.ErrorBody())
+// there twice. Metadata with problems already is left alone.
+func (n *networkReader) checkMetadata(doc *value, problems []Problem) error {
+	prefix := join(n.rep.path(), "metadata")
+	metadata, ok := asWritten(doc).get("metadata")
+	if !ok || slices.ContainsFunc(problems, func(p Problem) bool { return within(p.Field, prefix) }) {
+		return nil
+	}
+	var meta metav1.ObjectMeta
+	if err := metadata.value.decode(&meta); err != nil {
+		return fmt.Errorf("read metadata on line %d of %s: %w", metadata.line, n.rep.file, err)
+	}
+	for _, e := range validation.ValidateObjectMeta(&meta, false, validation.NameIsDNSSubdomain, field.NewPath("metadata")) {
+		n.rep.add(doc.find(e.Field).place, join(n.rep.path(), e.Field), "%s", strings.TrimPrefix(e.ErrorBody(), "Invalid value: "))
 	}
 	at := doc.find("metadata.name").place
 	if first, known := n.names[meta.Name]; known {
-		n.rep.add(at, join(n.rep.path(), "metadata.name"), "%s is here twice, first on line %d", quote(meta.Name), first.line)
-		return
+		n.rep.add(at, join(prefix, "name"), "%s is here twice, first on line %d", quote(meta.Name), first.line)
+		return nil
 	}
 	n.names[meta.Name] = at
+	return nil
 }

@@ -16,7 +16,9 @@ import (
 type kind int
 
 const (
-	null kind = iota
+	// broken is a value whose text made no sense, which is reported already.
+	broken kind = iota
+	null
 	boolean
 	number
 	text
@@ -93,7 +95,7 @@ func (v *value) without(keys ...string) *value {
 // String describes a value in a message, shortened when long.
 func (v *value) String() string {
 	switch v.kind {
-	case null:
+	case null, broken:
 		return "null"
 	case text:
 		return quote(v.text)
@@ -109,7 +111,7 @@ func (v *value) String() string {
 // appendJSON writes the value as compact JSON, fields in the file's order.
 func (v *value) appendJSON(b *bytes.Buffer) {
 	switch v.kind {
-	case null:
+	case null, broken:
 		b.WriteString("null")
 	case boolean, number:
 		b.WriteString(v.text)

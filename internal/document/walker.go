@@ -41,6 +41,9 @@ func (w *walker) check(v *value, s *schema) {
 
 // checkType says whether v has the schema's type; if not it has told so.
 func (w *walker) checkType(v *value, s *schema) bool {
+	if v.kind == broken {
+		return false
+	}
 	var want string
 	switch s.Type {
 	case "":
@@ -205,6 +208,7 @@ func (w *walker) checkObject(v *value, s *schema) {
 		return
 	}
 	present := 0
+	var meant []string // required fields that are there under a misspelt name
 	for _, f := range v.fields {
 		below, known := s.Properties[f.key]
 		if s.Values != nil {
@@ -212,6 +216,7 @@ func (w *walker) checkObject(v *value, s *schema) {
 		}
 		if !known {
 			w.below(f.place, f.key, "unknown field%s", choices(f.key, s.names()))
+			meant = append(meant, nearest(f.key, s.names()))
 			continue
 		}
 		if f.value.kind == null {
@@ -223,7 +228,7 @@ func (w *walker) checkObject(v *value, s *schema) {
 		w.leave()
 	}
 	for _, key := range s.Required {
-		if _, ok := v.get(key); !ok {
+		if _, ok := v.get(key); !ok && !slices.Contains(meant, key) {
 			w.below(v.place, key, "is required: %s", s.Properties[key].summary())
 		}
 	}

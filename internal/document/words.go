@@ -36,34 +36,32 @@ func count(n int, noun string) string {
 
 // choices lists the allowed words, after the one that is meant if it can be guessed.
 func choices(word string, allowed []string) string {
-	sep := ";"
-	if near := didYouMean(word, allowed); near != "" {
-		sep = near
+	all := " allowed: " + strings.Join(allowed, ", ")
+	if near := nearest(word, allowed); near != "" {
+		return "; did you mean " + near + "?" + all
 	}
-	return sep + " allowed: " + strings.Join(allowed, ", ")
+	return ";" + all
 }
 
-// didYouMean suggests the allowed word nearest to a misspelt one; empty when none is near.
-func didYouMean(word string, allowed []string) string {
+// nearest guesses which word was meant: one with few letters changed, or one that begins alike; empty when none is near.
+func nearest(word string, allowed []string) string {
 	const longest = 64 // of our words; bounds the work on nonsense
 	if len(word) > longest {
 		return ""
 	}
-	lower := strings.ToLower(word)
+	word = strings.ToLower(word)
 	best, distance := "", 1+max(1, len(word)/3)
-	for _, a := range allowed {
-		d := editDistance(lower, strings.ToLower(a))
-		if len(word) >= 4 && (strings.HasPrefix(strings.ToLower(a), lower) || strings.HasPrefix(lower, strings.ToLower(a))) {
+	for _, candidate := range allowed {
+		lower := strings.ToLower(candidate)
+		d := editDistance(word, lower)
+		if len(word) >= 3 && (strings.HasPrefix(lower, word) || strings.HasPrefix(word, lower)) {
 			d = min(d, 1)
 		}
 		if d < distance {
-			best, distance = a, d
+			best, distance = candidate, d
 		}
 	}
-	if best == "" {
-		return ""
-	}
-	return "; did you mean " + best + "?"
+	return best
 }
 
 // editDistance counts the insertions, deletions and substitutions that make b of a (Levenshtein).

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"io"
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -51,32 +50,6 @@ func parseYAML(raw []byte, rep *report) ([]*value, bool) {
 			docs = append(docs, v)
 		}
 	}
-}
-
-// yamlFailure takes the line out of the parser's error, and names the two usual causes that it does not.
-func yamlFailure(raw []byte, err error) (place, string) {
-	message := strings.TrimPrefix(err.Error(), "yaml: ")
-	var at place
-	if m := regexp.MustCompile(`^line (\d+): (.*)$`).FindStringSubmatch(message); m != nil {
-		at.line, _ = strconv.Atoi(m[1]) // digits
-		message = m[2]
-	}
-	lines := strings.Split(string(raw), "\n")
-	// The parser counts some lines from 0, so the cause can be on either.
-	for _, n := range []int{at.line, at.line + 1} {
-		if n < 1 || n > len(lines) {
-			continue
-		}
-		line := lines[n-1]
-		indent := line[:len(line)-len(strings.TrimLeft(line, " \t"))]
-		if tab := strings.IndexByte(indent, '\t'); tab >= 0 {
-			return place{n, tab + 1}, "a tab indents this line: YAML wants spaces"
-		}
-		if strings.Contains(line, "{{") {
-			return place{n, strings.Index(line, "{{") + 1}, "{{ is not YAML: render the template first"
-		}
-	}
-	return at, message
 }
 
 func (p *yamlParser) value(n *yaml.Node, depth int) (*value, error) {
@@ -133,6 +106,7 @@ func (p *yamlParser) object(n *yaml.Node, depth int) (*value, error) {
 		}
 		key, ok := p.key(k)
 		if !ok {
+			v.kind = broken
 			continue
 		}
 		p.rep.enter(key)
@@ -158,10 +132,15 @@ func (p *yamlParser) key(n *yaml.Node) (string, bool) {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
-	if n.Kind == yaml.ScalarNode && n.ShortTag() != "!!null" {
+	at := place{n.Line, n.Column}
+	switch {
+	case n.Kind == yaml.ScalarNode && (n.Value != "" || n.ShortTag() != "!!null"):
 		return n.Value, true
+	case n.Kind == yaml.MappingNode && n.Style&yaml.FlowStyle != 0:
+		p.rep.here(place{at.line, at.column - 1}, templateHint)
+	default:
+		p.rep.here(at, "a key must be text")
 	}
-	p.rep.here(place{n.Line, n.Column}, "a key must be text; if this is a template, render it first")
 	return "", false
 }
 
@@ -203,11 +182,13 @@ func (p *yamlParser) scalar(n *yaml.Node) *value {
 		literal, ok := jsonNumber(n.Value)
 		if !ok {
 			p.rep.here(v.place, "%s is no number that JSON can write", quote(n.Value))
+			v.kind = broken
 			return v
 		}
 		v.kind, v.text = number, literal
 	default:
 		p.rep.here(v.place, "the YAML tag %s has no meaning here: leave it out", tag)
+		v.kind = broken
 	}
 	return v
 }
