@@ -23,9 +23,13 @@ func (v *view) markShared() {
 		}
 	}
 	slices.SortFunc(all, func(a, b *address) int { return a.Compare(b.Range) })
+	lookBack(all)
+	lookAhead(all)
+}
 
-	// Forward: does a reach back into what began earlier? The two that reach furthest, of different interfaces, say so
-	// for every interface.
+// lookBack asks of each address whether an earlier one of another interface reaches it. The two that reach furthest, of
+// different interfaces, answer for every interface.
+func lookBack(all []*address) {
 	var furthest, second *address
 	for _, a := range all {
 		if earlier := otherThan(a.nic, furthest, second); earlier != nil && earlier.Overlaps(a.Range) {
@@ -41,7 +45,10 @@ func (v *view) markShared() {
 			second = a
 		}
 	}
-	// Backward: does a reach into what begins later? The next of another interface says so.
+}
+
+// lookAhead asks of each address whether it reaches a later one of another interface. The next one answers.
+func lookAhead(all []*address) {
 	var next, nextOther *address
 	for _, a := range slices.Backward(all) {
 		if next != nil && next.nic != a.nic {

@@ -89,7 +89,7 @@ func TestDoubtfulInventories(t *testing.T) {
 		},
 		{
 			name: "a node given twice",
-			change: func(inv *v1alpha1.Inventory, _, second *v1alpha1.Interface) {
+			change: func(inv *v1alpha1.Inventory, _, _ *v1alpha1.Interface) {
 				inv.Nodes = append(inv.Nodes, v1alpha1.Node{Name: "node-0000"})
 			},
 			want: []string{pools[1],
@@ -98,7 +98,7 @@ func TestDoubtfulInventories(t *testing.T) {
 		},
 		{
 			name: "interfaces that cannot be told apart",
-			change: func(inv *v1alpha1.Inventory, first, _ *v1alpha1.Interface) {
+			change: func(inv *v1alpha1.Inventory, _, _ *v1alpha1.Interface) {
 				inv.Nodes[0].Interfaces[1].DeviceIndex = 0
 				inv.Nodes[1].Interfaces[1].MACAddress = "02:00:00:00:01:00"
 			},
@@ -110,7 +110,7 @@ func TestDoubtfulInventories(t *testing.T) {
 		},
 		{
 			name: "two interfaces of one id",
-			change: func(inv *v1alpha1.Inventory, first, second *v1alpha1.Interface) {
+			change: func(_ *v1alpha1.Inventory, first, second *v1alpha1.Interface) {
 				second.ID = first.ID
 			},
 			want: []string{

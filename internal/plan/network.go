@@ -205,18 +205,17 @@ func (n *network) way() string {
 	return "the tags " + strings.Join(tags, ", ")
 }
 
+// joined lists values as "a, b or c".
 func joined[T any](values []T) string {
-	out := ""
-	for i, v := range values {
-		switch {
-		case i > 0 && i == len(values)-1:
-			out += " or "
-		case i > 0:
-			out += ", "
-		}
-		out += fmt.Sprint(v)
+	texts := make([]string, 0, len(values))
+	for _, v := range values {
+		texts = append(texts, fmt.Sprint(v))
 	}
-	return out
+	last := len(texts) - 1
+	if last < 1 {
+		return strings.Join(texts, "")
+	}
+	return strings.Join(texts[:last], ", ") + " or " + texts[last]
 }
 
 func (n *network) object() string { return "network/" + n.Name }

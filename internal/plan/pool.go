@@ -8,7 +8,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -168,16 +167,13 @@ func (n *node) owner() []metav1.OwnerReference {
 // holes are addresses that no pod may have: AWS's own in the subnet, the interface's and the node's, and what the
 // network excludes. They are valid until the next call.
 func (n *network) holes(on *nic, fam family) []iprange.Range {
-	holes := append(n.scratch[:0], on.subnet.families[fam].reserved...)
-	holes = append(holes, n.exclude...)
-	for _, own := range [...]netip.Addr{on.PrimaryIPv4, on.PrimaryIPv6} {
-		holes = append(holes, iprange.Single(own))
-	}
+	n.scratch = append(n.scratch[:0], on.subnet.families[fam].reserved...)
+	n.scratch = append(n.scratch, n.exclude...)
+	n.scratch = append(n.scratch, iprange.Single(on.PrimaryIPv4), iprange.Single(on.PrimaryIPv6))
 	for _, own := range on.node.InternalIPs {
-		holes = append(holes, iprange.Single(own))
+		n.scratch = append(n.scratch, iprange.Single(own))
 	}
-	n.scratch = holes
-	return holes
+	return n.scratch
 }
 
 // exclusions are the parts of the ranges that are in a hole, merged and sorted.
