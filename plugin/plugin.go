@@ -134,6 +134,7 @@ func (g *global) addFlags(root *cobra.Command) {
 	flags.StringVar(&g.region, "region", "", "AWS region; by default from the environment, else from the nodes' zones")
 	flags.StringVar(&g.color, "color", "auto", "colour: auto, always or never")
 	g.config.AddFlags(flags)
+	flags.Lookup("cache-dir").DefValue = "$HOME/.kube/cache" // help says the same on every machine
 	completeWith(root, "color", "auto", "always", "never")
 }
 

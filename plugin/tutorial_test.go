@@ -1,0 +1,51 @@
+// Copyright The kubectl underlay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package plugin_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestTutorial runs each command of the tutorial's console blocks and compares what follows it with what is printed.
+func TestTutorial(t *testing.T) {
+	const path = "../docs/tutorial.md"
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir("..") // commands are run from the top of the repository
+	const begin, end = "```console\n$ kubectl underlay ", "```\n"
+	var got strings.Builder
+	commands := 0
+	for rest := string(text); ; commands++ {
+		before, block, found := strings.Cut(rest, begin)
+		got.WriteString(before)
+		if !found {
+			break
+		}
+		line, block, _ := strings.Cut(block, "\n")
+		_, rest, _ = strings.Cut(block, end)
+		r := run(t, line)
+		if r.code > 1 {
+			t.Errorf("%s: exit code %d: %s", line, r.code, r.stderr)
+		}
+		got.WriteString(begin + line + "\n" + r.stdout + end)
+	}
+	if commands == 0 {
+		t.Fatal("the tutorial has no console blocks")
+	}
+	if *update {
+		if err := os.WriteFile("docs/tutorial.md", []byte(got.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(string(text), got.String()); diff != "" {
+		t.Errorf("the tutorial is not current (-want +got); rewrite it with: go test ./plugin -run TestTutorial -update\n%s", diff)
+	}
+}
