@@ -47,9 +47,12 @@ func (r *report) add(at place, path, format string, args ...any) {
 
 // path writes the trail as Kubernetes writes field paths: a.b[0], and a[x.y/z] for keys that are no identifiers.
 func (r *report) path() string {
+	const deepest = 20 // of our schemas 6; bounds what is said of nonsense
 	var b strings.Builder
-	for _, s := range r.trail {
+	for i, s := range r.trail {
 		switch {
+		case i == deepest:
+			return b.String() + "…"
 		case s.isItem:
 			b.WriteString("[" + strconv.Itoa(s.index) + "]")
 		case s.key == "" || strings.ContainsAny(s.key, ".[]/ "):

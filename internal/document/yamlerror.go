@@ -56,6 +56,7 @@ func yamlFailures() []yamlFailureWords {
 		{"mapping values are not allowed", 0, "\": \" does not fit here: put the value in quotes, or begin a new line"},
 		{"could not find expected ':'", 0, "a key lacks its \": \", colon and space"},
 		{"found character that cannot start any token", 0, "this character begins no value: put the value in quotes"},
+		{"found incompatible YAML document", 0, "remove the %YAML line: it asks for another version of YAML"},
 		{"found unexpected end of stream", 0, "a quote is not closed"},
 		{"block sequence entries are not allowed", 0, "a list's \"- \" does not fit here: begin it on a new line"},
 	}
