@@ -99,7 +99,10 @@ func (m *machine) test(ctx context.Context, packages []pkg, report *report) erro
 			return err
 		}
 		if err := suite.end(m.testPackage(ctx, binary(i), p, suite)); err != nil {
-			return fmt.Errorf("%w\nnot run: the tests of %s", err, strings.Join(paths(packages[i+1:]), ", "))
+			if rest := paths(packages[i+1:]); len(rest) > 0 {
+				err = fmt.Errorf("%w\nnot run: the tests of %s", err, strings.Join(rest, ", "))
+			}
+			return err
 		}
 	}
 	return nil

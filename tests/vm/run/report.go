@@ -70,10 +70,11 @@ func (s *suite) end(result error) error {
 	case result == nil:
 		fmt.Fprintf(s, "ok  \t%s\t%.3fs\n", s.path, elapsed)
 	case failed:
-		fmt.Fprintf(s, "exit status %d\nFAIL\t%s\t%.3fs\n", exit.Code, s.path, elapsed)
+		// Test binaries mark the lines that mean something with this byte; once they have, no other line means anything.
+		fmt.Fprintf(s, "exit status %d\n\x16FAIL\t%s\t%.3fs\n", exit.Code, s.path, elapsed)
 		result = nil
 	default:
-		fmt.Fprintf(s, "\n%v\nFAIL\t%s\t%.3fs\n", result, s.path, elapsed)
+		fmt.Fprintf(s, "\n%v\n\x16FAIL\t%s\t%.3fs\n", result, s.path, elapsed)
 	}
 	err := errors.Join(s.Close(), <-s.read, s.converter.Wait())
 	if err != nil {
