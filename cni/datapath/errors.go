@@ -1,0 +1,77 @@
+// Copyright The kubectl underlay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package datapath
+
+import (
+	"fmt"
+	"net/netip"
+)
+
+// AddressInUseError says that an address is on another interface of this node already.
+type AddressInUseError struct {
+	Address netip.Addr
+	// Where it is, as far as known.
+	Where string
+}
+
+func (e *AddressInUseError) Error() string {
+	return fmt.Sprintf("address %s is in use on this node already, %s", e.Address, e.Where)
+}
+
+// MasterError says that the node's interface cannot carry pods.
+type MasterError struct {
+	// MAC of the interface, and its name if there is a link.
+	MAC, Name string
+	Reason    string
+}
+
+func (e *MasterError) Error() string {
+	if e.Name == "" {
+		return fmt.Sprintf("interface %s %s", e.MAC, e.Reason)
+	}
+	return fmt.Sprintf("interface %s (%s) %s", e.Name, e.MAC, e.Reason)
+}
+
+// ForeignLinkError says that something else's link has the name of the pod's interface.
+type ForeignLinkError struct {
+	Namespace, Name, Kind string
+}
+
+func (e *ForeignLinkError) Error() string {
+	kind := e.Kind
+	if kind == "" {
+		kind = "physical or unknown"
+	}
+	return fmt.Sprintf("network namespace %s has an interface %s (%s) that underlay did not make: give the attachment another interface name, or let one network alone be the pod's default",
+		e.Namespace, e.Name, kind)
+}
+
+// NamespaceError says that a path is no network namespace of a pod.
+type NamespaceError struct {
+	Path   string
+	Reason string
+	// Gone: nothing is there, or only the empty file on which a namespace was mounted once.
+	Gone bool
+	Err  error
+}
+
+func (e *NamespaceError) Error() string {
+	return fmt.Sprintf("network namespace %q %s", e.Path, e.Reason)
+}
+
+func (e *NamespaceError) Unwrap() error { return e.Err }
+
+// LeftoverError says that Apply failed, and that what it made could not be removed.
+type LeftoverError struct {
+	// Err is why it failed, Undo why something is left.
+	Err, Undo error
+}
+
+func (e *LeftoverError) Error() string {
+	return fmt.Sprintf("%v; and what was made is not all removed: %v", e.Err, e.Undo)
+}
+
+func (e *LeftoverError) Unwrap() error { return e.Err }

@@ -1,0 +1,191 @@
+// Copyright The kubectl underlay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package datapath
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// HasInterface says whether the node has a link that could carry pods with this MAC.
+func (d *Datapath) HasInterface(mac string) bool {
+	_, err := d.master(mac)
+	return err == nil
+}
+
+// master finds the node's link with a MAC among those that are not on others: each ipvlan child carries its master's MAC.
+func (d *Datapath) master(mac string) (link, error) {
+	if l, ok := d.masters[mac]; ok {
+		return l, nil
+	}
+	l, known, err := d.remembered(mac)
+	if err != nil {
+		return link{}, err
+	}
+	if !known {
+		if l, err = d.search(mac); err != nil {
+			return link{}, err
+		}
+	}
+	d.masters[mac] = l
+	return l, nil
+}
+
+// search looks at all links.
+func (d *Datapath) search(mac string) (link, error) {
+	list, err := d.node.dump(listLinks())
+	if err != nil {
+		return link{}, err
+	}
+	var found []link
+	for _, data := range list {
+		l, err := parseLink(data)
+		if err != nil {
+			return link{}, err
+		}
+		if l.carries(mac) {
+			found = append(found, l)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return link{}, &MasterError{MAC: mac, Reason: "is not on this machine: it was detached, or the node file is another machine's; the underlay agent writes it anew"}
+	case 1:
+		return found[0], nil
+	}
+	return link{}, &MasterError{MAC: mac, Reason: fmt.Sprintf("is there twice, as %s and %s: one of them must get another MAC", found[0].Name, found[1].Name)}
+}
+
+// carries says whether the link is the interface with a MAC: a physical one, or, where the node itself is a container, an end of a veth pair.
+func (l *link) carries(mac string) bool {
+	return (l.kind == "" || l.kind == kindVeth && !strings.HasPrefix(l.Name, LinkPrefix)) && l.MAC.String() == mac
+}
+
+// The folder of masters has a file for each interface that was seen to be fit for pods since boot; it holds the link's index. It saves each ADD the
+// list of all links, and the look into all namespaces for children of another mode. It is only a hint: the index is verified.
+
+// remembered finds the link by the index that an earlier call has written down.
+func (d *Datapath) remembered(mac string) (link, bool, error) {
+	data, err := os.ReadFile(d.hint(mac))
+	if err != nil {
+		return link{}, false, nil //nolint:nilerr // no hint
+	}
+	index, err := strconv.Atoi(strings.TrimSpace(string(data)))
+	if err != nil || index <= 0 {
+		return link{}, false, nil //nolint:nilerr // no hint
+	}
+	answers, err := d.node.ask(getLinkByIndex(index))
+	if err != nil || answers[0] == nil {
+		return link{}, false, err
+	}
+	l, err := parseLink(answers[0])
+	return l, err == nil && l.carries(mac), err
+}
+
+func (d *Datapath) hint(mac string) string {
+	return filepath.Join(d.options.Folder, "masters", strings.ReplaceAll(mac, ":", "-"))
+}
+
+func (d *Datapath) isRemembered(master link) bool {
+	data, err := os.ReadFile(d.hint(master.MAC.String()))
+	return err == nil && strings.TrimSpace(string(data)) == strconv.Itoa(master.index)
+}
+
+// remember writes the hint. A failure costs the next ADD some time, no more.
+func (d *Datapath) remember(master link) {
+	path := d.hint(master.MAC.String())
+	content := []byte(strconv.Itoa(master.index) + "\n")
+	err := os.WriteFile(path, content, 0o600)
+	if errors.Is(err, fs.ErrNotExist) && os.MkdirAll(filepath.Dir(path), 0o700) == nil {
+		_ = os.WriteFile(path, content, 0o600)
+	}
+}
+
+// prepareMaster checks that the link can carry pods, and brings it up. It returns the MTU of the pod's interface.
+func (d *Datapath) prepareMaster(mac string, mtu int) (link, int, error) {
+	master, err := d.master(mac)
+	if err != nil {
+		return link{}, 0, err
+	}
+	if master.bridge != 0 {
+		return link{}, 0, &MasterError{MAC: mac, Name: master.Name, Reason: "is a port of a bridge or bond: it cannot carry pods too; take it out, or choose another interface"}
+	}
+	if !d.isRemembered(master) {
+		if err := d.refuseForeign(master); err != nil {
+			return link{}, 0, err
+		}
+	}
+	up := 0
+	if mtu != 0 && !master.up {
+		up = mtu // the agent sets it as long as it lives; after a boot ADD may come first
+	}
+	if !master.up {
+		if err := d.node.do(linkUp(master, up)); err != nil {
+			return link{}, 0, fmt.Errorf("interface %s: %w", master.Name, err)
+		}
+		master.up = true
+		if up != 0 {
+			master.MTU = up
+		}
+		d.masters[mac] = master
+	}
+	switch {
+	case mtu == 0:
+		mtu = master.MTU
+	case mtu > master.MTU:
+		// The kernel would accept it, and frames would be lost.
+		return link{}, 0, &MasterError{MAC: mac, Name: master.Name,
+			Reason: fmt.Sprintf("has MTU %d, and the network wants %d for its pods: raise the interface's MTU, or lower spec.mtu of the UnderlayNetwork", master.MTU, mtu)}
+	}
+	return master, mtu, nil
+}
+
+// refuseForeign looks into all namespaces for children of the master that would break ours or be broken by ours: mode and flags are the master's, so
+// a new child of another mode flips its siblings.
+func (d *Datapath) refuseForeign(master link) error {
+	return eachNamespace(func(n *Namespace, s *socket) error {
+		list, err := s.dump(listLinks())
+		if err != nil {
+			return err
+		}
+		for _, data := range list {
+			l, err := parseLink(data)
+			if err != nil {
+				return err
+			}
+			if l.kind != kindIPVlan || l.MAC.String() != master.MAC.String() {
+				continue
+			}
+			where := fmt.Sprintf("(link %s in %s)", l.Name, n.Path)
+			if l.mode != modeL2 {
+				return &MasterError{MAC: master.MAC.String(), Name: master.Name, Reason: "carries ipvlan of another mode than l2 " + where + ": a link has one mode for all; remove those first"}
+			}
+			if l.flags != 0 {
+				return privateError(master, where)
+			}
+		}
+		return nil
+	})
+}
+
+func privateError(master link, where string) error {
+	return &MasterError{MAC: master.MAC.String(), Name: master.Name, Reason: "carries ipvlan with the flag private or vepa " + where + ", which keeps pods from each other; remove those links first"}
+}
+
+// explainBusy says why the kernel gave EBUSY: it does not say itself.
+func explainBusy(master link, err error) error {
+	if !errors.Is(err, unix.EBUSY) {
+		return err
+	}
+	return &MasterError{MAC: master.MAC.String(), Name: master.Name, Reason: "carries macvlan links, or is a port of a bridge: ipvlan cannot share it; remove those first, or choose another interface"}
+}
