@@ -1,0 +1,174 @@
+// Copyright The kubectl underlay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package cni
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/containernetworking/cni/pkg/skel"
+
+	"github.com/underlay-dev/kubectl-underlay/cni/datapath"
+	"github.com/underlay-dev/kubectl-underlay/cni/ipam"
+	"github.com/underlay-dev/kubectl-underlay/cni/nodefile"
+)
+
+// replacements is how many addresses that turn out to be in use one ADD replaces. More than a few say that the store is wrong, not the address.
+const replacements = 8
+
+// Add attaches a pod and prints the result. Repeated, it gives the same result.
+func (p *Plugin) Add(args *skel.CmdArgs) error {
+	c, err := parseConfig(args.StdinData)
+	if err != nil {
+		return err
+	}
+	pod, err := parseArgs(args.Args)
+	if err != nil {
+		return err
+	}
+	wanted, err := c.wanted()
+	if err != nil {
+		return err
+	}
+	namespace, err := datapath.OpenNamespace(args.Netns)
+	if err != nil {
+		return ofPod(pod, args.IfName, err)
+	}
+	defer namespace.Close()
+	links, err := p.openDatapath()
+	if err != nil {
+		return err
+	}
+	defer links.Close()
+	a := &attachment{
+		Plugin: p, config: c, args: args, namespace: namespace, links: links,
+		request: ipam.Request{
+			Owner: owner(args), Network: c.Network, Pod: pod, Wanted: wanted, Present: links.HasInterface,
+			Netns: ipam.Netns{Path: args.Netns, Inode: namespace.Inode},
+		},
+	}
+	return ofPod(pod, args.IfName, a.add())
+}
+
+// attachment is one ADD.
+type attachment struct {
+	*Plugin
+	config    *config
+	args      *skel.CmdArgs
+	namespace *datapath.Namespace
+	links     *datapath.Datapath
+	request   ipam.Request
+
+	node       *nodefile.File
+	allocation ipam.Allocation
+}
+
+func (a *attachment) add() error {
+	if err := a.allocate(); err != nil {
+		return err
+	}
+	endpoint, made, err := a.apply()
+	if err != nil {
+		return a.giveBack(err)
+	}
+	err = a.print(result(endpoint, made, a.args.Netns), a.config.CNIVersion)
+	if err == nil {
+		err = a.after(StepAnswer)
+	}
+	if err == nil || a.allocation.Again {
+		return err
+	}
+	// Nobody has heard of the interface.
+	if undo := a.links.Remove(a.namespace, identity(a.args)); undo != nil {
+		return &datapath.LeftoverError{Err: err, Undo: undo}
+	}
+	return a.giveBack(err)
+}
+
+// allocate takes addresses.
+func (a *attachment) allocate() error {
+	err := a.withStore(func(s *ipam.Store) error {
+		var err error
+		if a.node, err = a.readNodeFile(); err != nil {
+			return err
+		}
+		a.allocation, err = s.Allocate(a.node, a.request)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := a.after(StepAllocate); err != nil {
+		return a.giveBack(err)
+	}
+	return nil
+}
+
+// apply makes the links. An address that somebody else uses on this node is set aside, and the next one taken.
+func (a *attachment) apply() (datapath.Endpoint, datapath.Links, error) {
+	for try := 0; ; try++ {
+		e := endpoint(a.node, a.allocation, identity(a.args))
+		made, err := a.links.Apply(a.namespace, e)
+		used, ok := errors.AsType[*datapath.AddressInUseError](err)
+		if !ok || try == replacements || is[*datapath.LeftoverError](err) {
+			return e, made, err
+		}
+		a.log(fmt.Sprintf("%v: it is set aside for some minutes, and another one is taken", used))
+		err = a.withStore(func(s *ipam.Store) error {
+			var err error
+			if a.node, err = a.readNodeFile(); err != nil {
+				return err
+			}
+			a.allocation, err = s.Replace(a.node, a.request, used.Address)
+			return err
+		})
+		if err != nil {
+			return e, made, errors.Join(used, err)
+		}
+	}
+}
+
+// giveBack cancels the allocation of an ADD that failed, unless an earlier ADD succeeded with it, or a link still has the addresses: DEL comes then.
+func (a *attachment) giveBack(cause error) error {
+	if a.allocation.Again || is[*datapath.LeftoverError](cause) {
+		return cause
+	}
+	err := a.withStore(func(s *ipam.Store) error { return s.Cancel(a.request.Owner) })
+	if err != nil {
+		return fmt.Errorf("%w; and its addresses could not be given back (DEL does it): %w", cause, err)
+	}
+	return cause
+}
+
+// endpoint says what the datapath is to make of an allocation.
+func endpoint(node *nodefile.File, allocation ipam.Allocation, id datapath.Identity) datapath.Endpoint {
+	network := node.Network(allocation.Record.Network)
+	e := datapath.Endpoint{Identity: id, MAC: allocation.Interface.MAC, MTU: network.MTU, Primary: id.Name == primaryName}
+	for _, a := range allocation.Addresses {
+		e.Addresses = append(e.Addresses, datapath.Address{Prefix: a.Prefix, Gateway: a.Gateway})
+	}
+	for _, r := range network.Routes {
+		e.Routes = append(e.Routes, datapath.Route{Destination: r.Destination, Gateway: r.Gateway})
+	}
+	if network.HostLeg.Enabled && e.Primary {
+		e.HostLeg = &datapath.HostLeg{Node: node.Node.Addresses, CIDRs: network.HostLeg.CIDRs, Forward: forward(node)}
+	}
+	return e
+}
+
+// forward lists what any host leg of the node may be used for.
+func forward(node *nodefile.File) []netip.Prefix {
+	var list []netip.Prefix
+	for _, n := range node.Networks {
+		if n.HostLeg.Enabled {
+			list = append(list, n.HostLeg.CIDRs...)
+		}
+	}
+	slices.SortFunc(list, netip.Prefix.Compare)
+	return slices.Compact(list)
+}

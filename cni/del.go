@@ -1,0 +1,74 @@
+// Copyright The kubectl underlay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package cni
+
+import (
+	"errors"
+
+	"github.com/containernetworking/cni/pkg/skel"
+
+	"github.com/underlay-dev/kubectl-underlay/cni/datapath"
+	"github.com/underlay-dev/kubectl-underlay/cni/ipam"
+)
+
+// Del detaches a pod: links first, then addresses, so that no link has an address which another pod may get. It does not look at the configuration:
+// what is wrong with that must not keep an address.
+func (p *Plugin) Del(args *skel.CmdArgs) error {
+	namespace, err := p.namespaceOf(args)
+	if err != nil {
+		return err
+	}
+	if namespace != nil {
+		defer namespace.Close()
+	}
+	links, err := p.openDatapath()
+	if err != nil {
+		return err
+	}
+	defer links.Close()
+	if err := links.Remove(namespace, identity(args)); err != nil {
+		return err
+	}
+	if err := p.after(StepRemove); err != nil {
+		return err
+	}
+	err = p.withStore(func(s *ipam.Store) error {
+		_, err := s.Release(owner(args), args.Netns)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return p.after(StepRelease)
+}
+
+// namespaceOf opens the pod's namespace; nil if it is gone. Runtimes leave out the path when they think so: then the record's counts, if that namespace
+// is still there, since its address must not be another's while it lives.
+func (p *Plugin) namespaceOf(args *skel.CmdArgs) (*datapath.Namespace, error) {
+	path, inode := args.Netns, uint64(0)
+	if path == "" {
+		err := p.withStore(func(s *ipam.Store) error {
+			r, _, err := s.Get(owner(args))
+			path, inode = r.Netns.Path, r.Netns.Inode
+			return err
+		})
+		if err != nil || path == "" {
+			return nil, err
+		}
+	}
+	namespace, err := datapath.OpenNamespace(path)
+	if wrong, ok := errors.AsType[*datapath.NamespaceError](err); ok && (wrong.Gone || args.Netns == "") {
+		return nil, nil //nolint:nilnil // gone
+	}
+	if err != nil {
+		return nil, err
+	}
+	if inode != 0 && namespace.Inode != inode {
+		namespace.Close()
+		return nil, nil //nolint:nilnil // another one is there now
+	}
+	return namespace, nil
+}

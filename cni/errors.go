@@ -1,0 +1,92 @@
+// Copyright The kubectl underlay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package cni
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/containernetworking/cni/pkg/types"
+
+	"github.com/underlay-dev/kubectl-underlay/cni/datapath"
+	"github.com/underlay-dev/kubectl-underlay/cni/ipam"
+	"github.com/underlay-dev/kubectl-underlay/cni/nodefile"
+)
+
+// Error codes of our own; the specification leaves 100 and up to plugins.
+const (
+	// CodeRefused: the network does not take this pod, or does not exist here. Repeating does not help.
+	CodeRefused uint = 101
+	// CodeInterface: the node's interface cannot carry the pod.
+	CodeInterface uint = 102
+	// CodeDamaged: CHECK found something that is not as ADD left it.
+	CodeDamaged uint = 103
+	// CodeNodeFile: the node file is damaged, or of another version.
+	CodeNodeFile uint = 104
+)
+
+// explain gives an error the code that runtimes expect; its text says what to do already.
+func explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	if known, ok := errors.AsType[*types.Error](err); ok && known == err { //nolint:errorlint // a wrapped one would lose what is around it
+		return err
+	}
+	return types.NewError(code(err), err.Error(), "")
+}
+
+func code(err error) uint {
+	switch {
+	case is[*types.Error](err):
+		known, _ := errors.AsType[*types.Error](err)
+		return known.Code
+	case is[*datapath.NamespaceError](err):
+		return types.ErrInvalidNetNS
+	case is[*ipam.ExhaustedError](err), is[*ipam.TakenError](err), is[*ipam.BusyError](err), is[*datapath.AddressInUseError](err):
+		return types.ErrTryAgainLater
+	case is[*ipam.RefusedError](err):
+		return CodeRefused
+	case is[*ipam.StorageError](err):
+		return types.ErrIOFailure
+	case is[*datapath.MasterError](err), is[*datapath.ForeignLinkError](err):
+		return CodeInterface
+	case is[*nodefile.VersionError](err), is[*nodefile.InvalidError](err):
+		return CodeNodeFile
+	case is[*noNodeFileError](err):
+		return types.ErrTryAgainLater
+	}
+	return types.ErrInternal
+}
+
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}
+
+// noNodeFileError says that the agent has not written the node file yet.
+type noNodeFileError struct{ err error }
+
+func (e *noNodeFileError) Error() string { return e.err.Error() }
+func (e *noNodeFileError) Unwrap() error { return e.err }
+
+// readNodeFile reads the node file. The caller holds the store's lock.
+func (p *Plugin) readNodeFile() (*nodefile.File, error) {
+	node, err := nodefile.Read(p.NodeFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &noNodeFileError{err: err}
+	}
+	return node, err
+}
+
+// ofPod says for which pod something failed.
+func ofPod(pod ipam.Pod, ifName string, err error) error {
+	if err == nil || pod.Name == "" {
+		return err
+	}
+	return fmt.Errorf("pod %s/%s, interface %s: %w", pod.Namespace, pod.Name, ifName, err)
+}
