@@ -44,8 +44,8 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	if len(args) == 2 && args[0] == planOnce {
-		return printPlanSample(args[1])
+	if len(args) == 3 && args[0] == planOnly {
+		return printPlanSample(args[1], args[2])
 	}
 	root, err := pinned.Root()
 	if err != nil {
