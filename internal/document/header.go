@@ -5,6 +5,7 @@ package document
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/version"
@@ -50,10 +51,8 @@ func checkHeader(rep *report, doc *value, kinds ...string) bool {
 		rep.below(apiVersion.value.place, "apiVersion", "%s", problem)
 		return false
 	}
-	for _, k := range kinds {
-		if kind.value.text == k {
-			return true
-		}
+	if slices.Contains(kinds, kind.value.text) {
+		return true
 	}
 	rep.below(kind.value.place, "kind", "%s", wrongKind(kind.value.text, kinds))
 	return false

@@ -34,8 +34,8 @@ func TestMetadataSchema(t *testing.T) {
 
 func jsonFields(of reflect.Type) []string {
 	var names []string
-	for i := range of.NumField() {
-		name, _, _ := strings.Cut(of.Field(i).Tag.Get("json"), ",")
+	for field := range of.Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		names = append(names, name)
 	}
 	slices.Sort(names)
@@ -101,7 +101,7 @@ func TestUnknownKeywords(t *testing.T) {
 func TestNearest(t *testing.T) {
 	allowed := []string{"deviceIndex", "id", "macAddress", "mtu", "name", "networkCardIndex", "subnetID"}
 	for word, want := range map[string]string{
-		"deviceIdx": "deviceIndex", "DeviceIndex": "deviceIndex", "mac": "macAddress", "subnet": "subnetID", "nmae": "name",
+		"deviceIdx": "deviceIndex", "DeviceIndex": "deviceIndex", "mac": "macAddress", "subnet": "subnetID", "anme": "name",
 		"ID": "id", "mtus": "mtu", "zone": "", "x": "", "": "", strings.Repeat("name", 1000): "",
 	} {
 		if got := nearest(word, allowed); got != want {

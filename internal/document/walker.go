@@ -41,57 +41,43 @@ func (w *walker) check(v *value, s *schema) {
 
 // checkType says whether v has the schema's type; if not it has told so.
 func (w *walker) checkType(v *value, s *schema) bool {
-	if v.kind == broken {
+	want, words := wanted(s.Type)
+	switch {
+	case v.kind == broken: // told when it was read
 		return false
-	}
-	var want string
-	switch s.Type {
-	case "":
+	case words == "", v.kind == want && (s.Type != "integer" || isInteger(v)):
 		return true
-	case "string":
-		if v.kind == text {
-			return true
-		}
-		want = "text"
-		if v.kind == number || v.kind == boolean {
-			w.here(v.place, `must be text, not %s %s: put it in quotes, "%s"`, v.kind, v, v)
-			return false
-		}
-		if hint := brokenAddress(v); hint != "" {
-			w.here(v.place, "%s", hint)
-			return false
-		}
-	case "integer":
-		if v.kind == number && isInteger(v) {
-			return true
-		}
-		want = "a whole number"
-	case "boolean":
-		if v.kind == boolean {
-			return true
-		}
-		want = "true or false"
-	case "array":
-		if v.kind == list {
-			return true
-		}
-		want = "a list"
-	case "object":
-		if v.kind == object {
-			return true
-		}
-		want = "an object"
+	case want == text && (v.kind == number || v.kind == boolean):
+		w.here(v.place, `must be text, not %s %s: put it in quotes, "%s"`, v.kind, v, v)
+	case want == text && isBrokenAddress(v):
+		w.here(v.place, `must be text: put addresses that end in "::" in quotes, "%s:"`, shorten(v.fields[0].key))
+	default:
+		w.here(v.place, "must be %s, not %s", words, v)
 	}
-	w.here(v.place, "must be %s, not %s", want, v)
 	return false
 }
 
-// brokenAddress recognises an IPv6 address that ends in :: and that YAML takes for a key.
-func brokenAddress(v *value) string {
-	if v.kind != object || len(v.fields) != 1 || v.fields[0].value.kind != null || !strings.HasSuffix(v.fields[0].key, ":") {
-		return ""
+// wanted gives the kind that a type of JSON Schema asks for, and its name; no name when any kind will do.
+func wanted(schemaType string) (kind, string) {
+	switch schemaType {
+	case "string":
+		return text, "text"
+	case "integer":
+		return number, "a whole number"
+	case "boolean":
+		return boolean, "true or false"
+	case "array":
+		return list, "a list"
+	case "object":
+		return object, "an object"
+	default:
+		return null, ""
 	}
-	return `must be text: put addresses that end in "::" in quotes, "` + shorten(v.fields[0].key) + `:"`
+}
+
+// isBrokenAddress recognises an IPv6 address that ends in :: and that YAML takes for a key.
+func isBrokenAddress(v *value) bool {
+	return v.kind == object && len(v.fields) == 1 && v.fields[0].value.kind == null && strings.HasSuffix(v.fields[0].key, ":")
 }
 
 // isInteger accepts 1.0 as 1, as the API server does, and writes it as Go's decoder wants it.
