@@ -45,11 +45,8 @@ func TestCloudErrors(t *testing.T) {
 		},
 		{
 			"EC2 out of reach",
-			func(t *testing.T, s *stage) {
-				t.Setenv("AWS_MAX_ATTEMPTS", "1")
-				s.cloud.Close()
-			},
-			[]string{"reach"},
+			func(_ *testing.T, s *stage) { s.cloud.Close() },
+			[]string{"no answer", "connection refused", "AWS_ENDPOINT_URL"},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -107,9 +107,7 @@ func (p *Provider) connect(ctx context.Context, fallback string) (*connection, e
 		config.WithDefaultRegion(fallback),
 		config.WithAppID("kubectl-underlay"),
 		config.WithHTTPClient(httpClient()),
-		config.WithRetryMode(sdk.RetryModeAdaptive),
-		// Throttling is shared by everything in the account, so it may last longer than the SDK's three attempts.
-		config.WithRetryMaxAttempts(6),
+		config.WithRetryer(newRetryer),
 	}, p.options.Load...)
 	cfg, err := config.LoadDefaultConfig(ctx, load...)
 	if err != nil {

@@ -1,0 +1,38 @@
+// Copyright The kubectl underlay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package aws
+
+import (
+	"errors"
+	"net"
+	"syscall"
+
+	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+)
+
+// maxAttempts of a call. Throttling is shared by everything in the account, so it may last longer than the SDK's three.
+const maxAttempts = 6
+
+// newRetryer retries as the SDK's adaptive mode does, but not what another attempt cannot change: six attempts at a
+// wrong endpoint took 39 s.
+func newRetryer() sdk.Retryer {
+	return retry.NewAdaptiveMode(func(adaptive *retry.AdaptiveModeOptions) {
+		adaptive.StandardOptions = append(adaptive.StandardOptions, func(standard *retry.StandardOptions) {
+			standard.MaxAttempts = maxAttempts
+			standard.Retryables = append([]retry.IsErrorRetryable{retry.IsErrorRetryableFunc(nobodyThere)}, standard.Retryables...)
+		})
+	})
+}
+
+// nobodyThere says no to another attempt where nobody listens or the name does not exist, and leaves the rest open.
+func nobodyThere(err error) sdk.Ternary {
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return sdk.FalseTernary
+	}
+	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
+		return sdk.FalseTernary
+	}
+	return sdk.UnknownTernary
+}
