@@ -6,7 +6,7 @@
 // format Inventory.
 //
 // The schema, CEL rules and printer columns of the custom resources are generated from the markers in this package
-// into manifests/crds; the Inventory's schema into docs/reference. The package imports nothing beyond
+// into manifests/crds; the Inventory's schema into manifests/schema. The package imports nothing beyond
 // k8s.io/apimachinery, so that everything else may import it.
 //
 // +kubebuilder:object:generate=true

@@ -11,8 +11,8 @@ import (
 	"unicode/utf8"
 )
 
-// maxSize bounds a file. An inventory has about 2 KiB per node, so this is far beyond any cluster; a parsed file needs
-// some 15 times its size in memory.
+// maxSize bounds a file. An inventory has about 2 KiB per node, so this is far beyond any cluster; reading one
+// takes some 30 times its size in memory.
 const maxSize = 64 << 20
 
 // maxDepth bounds nesting: ours is 6 deep, what EC2 prints about 8.

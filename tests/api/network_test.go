@@ -31,6 +31,7 @@ func TestNetworkRules(t *testing.T) {
 func networkObjectCases() []ruleCase {
 	return []ruleCase{
 		ok("nothing but what is required", nil),
+		ok("every list at its longest", everything()),
 		ok("name of 40 characters", m{"metadata": m{"name": strings.Repeat("a", 40)}}),
 		no("name of 41 characters", m{"metadata": m{"name": strings.Repeat("a", 41)}}),
 		no("name with a dot", m{"metadata": m{"name": "ens6.100"}}),
@@ -259,4 +260,23 @@ func routes(n int) []m {
 		list = append(list, m{"destination": destination, "gateway": "172.31.32.1"})
 	}
 	return list
+}
+
+// everything fills each list of a network to its limit, with values as long as they can be: what CEL costs most.
+func everything() m {
+	namespaces := words(strings.Repeat("n", 60), 256)
+	longRoutes := make([]m, 0, 64)
+	for i := range 64 {
+		longRoutes = append(longRoutes, m{
+			"destination": fmt.Sprintf("2406:da1e:00c4:ed02:7a2e:0000:0000:%04x/128", i), "gateway": "2406:da1e:00c4:ed02:7a2e:0000:0000:0001",
+		})
+	}
+	return spec(m{
+		"interfaceSelector": m{"deviceIndexes": nil, "names": words("enx0123456789", 64)},
+		"nodeSelector":      m{"matchExpressions": []m{{"key": "a", "operator": "In", "values": words("value", 1000)}}},
+		"exclude":           longRanges(128), "routes": longRoutes, "allowedNamespaces": namespaces,
+		"hostAccess":      m{"cidrs": networks(32)},
+		"metadataService": m{"exceptNamespaces": namespaces[:64]},
+		"attachment":      m{"namespace": strings.Repeat("a", 63), "name": strings.Repeat("a", 253)},
+	})
 }
