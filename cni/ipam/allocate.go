@@ -187,7 +187,7 @@ func (a *allocator) adopt() (Allocation, bool, error) {
 	if err != nil {
 		return Allocation{}, false, err
 	}
-	if err := a.dropRecord(found, func(netip.Addr, entry) error { return nil }); err != nil {
+	if err := a.dropRecord(found, a.forgetHeld); err != nil {
 		return Allocation{}, false, err
 	}
 	allocation.Again = true
@@ -217,7 +217,7 @@ func (a *allocator) anew() (Allocation, error) {
 	}
 	exhausted := &ExhaustedError{Network: a.req.Network, Node: a.node.Node.Name, absent: absent}
 	for _, c := range candidates {
-		leases, fresh, full, err := a.leases(c)
+		leases, choosers, full, err := a.leases(c)
 		if err != nil {
 			return Allocation{}, err
 		}
@@ -227,11 +227,9 @@ func (a *allocator) anew() (Allocation, error) {
 			}
 			continue
 		}
-		for i, l := range leases {
-			if fresh[i] {
-				if err := a.moveCursor(l.Pool, l.Address); err != nil {
-					return Allocation{}, err
-				}
+		for _, choose := range choosers {
+			if err := choose.moveCursor(); err != nil {
+				return Allocation{}, err
 			}
 		}
 		r := Record{Owner: a.req.Owner, Network: a.req.Network, MAC: c.mac, Leases: leases, Pod: a.req.Pod, Netns: a.req.Netns, Since: a.now}
@@ -244,7 +242,7 @@ func (a *allocator) anew() (Allocation, error) {
 }
 
 // leases chooses one address of each of a candidate's pools; full are those that have none.
-func (a *allocator) leases(c candidate) (leases []Lease, fresh []bool, full []*nodefile.Pool, err error) {
+func (a *allocator) leases(c candidate) (leases []Lease, choosers []*chooser, full []*nodefile.Pool, err error) {
 	for _, p := range c.pools {
 		choose, err := newChooser(a.book, a.node, p, a.now)
 		if err != nil {
@@ -258,14 +256,10 @@ func (a *allocator) leases(c candidate) (leases []Lease, fresh []bool, full []*n
 			full = append(full, p)
 			continue
 		}
-		_, known, err := a.entry(address)
-		if err != nil {
-			return nil, nil, nil, err
-		}
 		leases = append(leases, Lease{Address: address, Pool: p.Name})
-		fresh = append(fresh, !known)
+		choosers = append(choosers, choose)
 	}
-	return leases, fresh, full, nil
+	return leases, choosers, full, nil
 }
 
 // choose takes the wanted address of a pool's family, or the kept one, or else the next.
@@ -286,6 +280,9 @@ func (a *allocator) report(e *ExhaustedError, full []*nodefile.Pool) error {
 		u, err := a.usage(a.node, p, a.now)
 		if err != nil {
 			return err
+		}
+		if u.Free > 0 {
+			return damaged("%s, and none was found", u)
 		}
 		e.Pools = append(e.Pools, u)
 		if u.Rests > 0 && (e.RetryAfter == 0 || u.Rests < e.RetryAfter) {

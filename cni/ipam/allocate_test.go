@@ -4,6 +4,7 @@
 package ipam
 
 import (
+	"context"
 	"net/netip"
 	"strings"
 	"testing"
@@ -14,9 +15,19 @@ import (
 	"github.com/underlay-dev/kubectl-underlay/cni/nodefile"
 )
 
+// reporter is what *testing.T and *rapid.T have in common.
+type reporter interface {
+	Context() context.Context
+	Helper()
+	Error(args ...any)
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // world is a store under test with a clock of its own.
 type world struct {
-	testing.TB
+	reporter
 	node    *nodefile.File
 	options Options
 	now     time.Duration
@@ -24,7 +35,7 @@ type world struct {
 }
 
 func newWorld(tb testing.TB, node *nodefile.File) *world {
-	w := &world{TB: tb, node: node, now: time.Hour}
+	w := &world{reporter: tb, node: node, now: time.Hour}
 	w.options = Options{
 		Folder: tb.TempDir(),
 		Found:  nothingFound,
@@ -410,7 +421,7 @@ func TestRequestedAddresses(t *testing.T) {
 		"held by another": {dual(), func(w *world) {
 			w.add("a", "10.0.1.2")
 			w.want(w.add("b", "10.0.1.2"), "requested address 10.0.1.2 is held by pod default/pod-a (eth0)")
-			w.want(w.add("b"), "10.0.1.3,fd00::11") // nothing was kept of the failed try
+			w.want(w.add("b"), "10.0.1.0,fd00::11") // nothing was kept of the failed try
 		}},
 		"resting": {dual(), func(w *world) {
 			w.add("a", "10.0.1.2")

@@ -27,6 +27,8 @@ type chooser struct {
 	open     []iprange.Range
 	cooldown time.Duration
 	now      time.Duration
+	// chosen is the fresh address that next chose, if it did: the cursor moves there once the address is held.
+	chosen netip.Addr
 }
 
 func newChooser(b *book, node *nodefile.File, p *nodefile.Pool, now time.Duration) (*chooser, error) {
@@ -43,11 +45,10 @@ func (c *chooser) next() (netip.Addr, bool, error) {
 	if len(c.open) == 0 {
 		return netip.Addr{}, false, nil
 	}
-	if err := c.endQuarantines(); err != nil {
-		return netip.Addr{}, false, err
-	}
-	if err := c.trim(); err != nil {
-		return netip.Addr{}, false, err
+	for _, step := range []func() error{c.endQuarantines, c.trim} {
+		if err := step(); err != nil {
+			return netip.Addr{}, false, err
+		}
 	}
 	a, ok, err := c.fresh()
 	if err != nil || ok {
@@ -76,8 +77,12 @@ func (c *chooser) fresh() (netip.Addr, bool, error) {
 			first = c.row.cursor.Next() // exists: the cursor is before r.Last
 		}
 		a, ok, err := c.nextFresh(first, last)
-		if err != nil || ok {
-			return a, ok, err
+		if err != nil {
+			return netip.Addr{}, false, err
+		}
+		if ok {
+			c.chosen = a
+			return a, true, nil
 		}
 	}
 	return netip.Addr{}, false, nil
@@ -186,12 +191,15 @@ func (b *book) holderOf(o Owner) string {
 	return fmt.Sprintf("container %s (%s)", o.ContainerID, o.IfName)
 }
 
-// moveCursor remembers the fresh address that was handed out last.
-func (b *book) moveCursor(pool string, a netip.Addr) error {
-	row, err := b.row(pool)
+// moveCursor remembers the fresh address that was chosen, if one was. The row is read again: its counters may have changed.
+func (c *chooser) moveCursor() error {
+	if !c.chosen.IsValid() {
+		return nil
+	}
+	row, err := c.book.row(c.pool.Name)
 	if err != nil {
 		return err
 	}
-	row.cursor = a
-	return b.putRow(row)
+	row.cursor = c.chosen
+	return c.putRow(row)
 }

@@ -145,21 +145,28 @@ func foundOwner(n Netns, ifName string) Owner {
 // replaceDamaged replaces an open store in which something was wrong, unless the whole of it can be read and is consistent: then the fault is ours,
 // and the next try would meet it again, without the records.
 func (s *Store) replaceDamaged(cause error) error {
-	err := guard(func() error {
-		tx, err := s.db.Begin(false)
-		if err != nil {
-			return err
-		}
-		problems, err := inspect(tx)
-		if err == nil && len(problems) > 0 {
-			err = damaged("%s", problems[0])
-		}
-		return errors.Join(err, tx.Rollback())
-	})
-	if err == nil {
-		return fmt.Errorf("an error of this program, not of the allocation store: %w", cause)
+	var d *damagedError
+	if errors.As(cause, &d) && d.certain {
+		return s.replace(cause)
 	}
-	return s.replace(cause)
+	s.abandon() // after a panic bbolt's own locks may be taken for ever
+	err := s.openExisting()
+	if err == nil {
+		err = s.attempt(false, func(tx *bbolt.Tx) (bool, error) {
+			problems, err := inspect(tx)
+			if err == nil && len(problems) > 0 {
+				err = damaged("%s", problems[0])
+			}
+			return false, err
+		})
+	}
+	switch {
+	case err == nil:
+		return fmt.Errorf("an error of this program, not of the allocation store: %w", cause)
+	case isDamaged(err):
+		return s.replace(cause)
+	}
+	return err
 }
 
 // replace sets the store aside, with a note, and makes a successor.

@@ -17,6 +17,8 @@ import (
 // damagedError says that a store cannot be read: it is set aside, and a successor is made. Callers see it only if that fails too.
 type damagedError struct {
 	err error
+	// certain: it need not be proved by reading the whole store.
+	certain bool
 }
 
 func (e *damagedError) Error() string { return "the allocation store is damaged: " + e.err.Error() }
@@ -108,7 +110,7 @@ func (e *ExhaustedError) Error() string {
 func explain(what, path string, err error) error {
 	advice := ""
 	switch {
-	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT), errors.Is(err, unix.EFBIG):
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
 		advice = ": its file system is full; free space there (usually the tmpfs at /run), pods start again by themselves then"
 	case errors.Is(err, fs.ErrPermission):
 		advice = ": CNI and agent must run as root, and the folder and its files must belong to root"

@@ -14,7 +14,7 @@ type poolRow struct {
 	name string
 	// held and released count the pool's entries of these states.
 	held, released uint64
-	// cursor is the fresh address handed out last, invalid at first: the search for the next goes on behind it and comes round, so that
+	// cursor is the fresh address chosen last, invalid at first: the search for the next goes on behind it and comes round, so that
 	// forgotten addresses come last. Any value is right, in or out of the pool.
 	cursor netip.Addr
 }

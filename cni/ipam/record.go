@@ -75,7 +75,7 @@ func (b *book) record(o Owner) (Record, bool, error) {
 	return r, err == nil, err
 }
 
-// putRecord writes a record and holds its addresses, whatever they were. The owner must have no other record.
+// putRecord writes a record and holds its addresses, which nobody may hold. The owner must have no other record.
 func (b *book) putRecord(r Record) error {
 	for _, l := range r.Leases {
 		var id poolID
@@ -85,6 +85,11 @@ func (b *book) putRecord(r Record) error {
 				return err
 			}
 			id = row.id
+		}
+		if e, _, err := b.entry(l.Address); err != nil {
+			return err
+		} else if e.state == held {
+			return damaged("address %s was to be held twice, by containers %s and %s", l.Address, e.owner.ContainerID, r.ContainerID)
 		}
 		if err := b.put(l.Address, entry{state: held, pool: id, owner: r.Owner}); err != nil {
 			return err

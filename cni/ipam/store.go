@@ -190,9 +190,11 @@ func classify(path string, err error) error {
 	return damaged("%w", err)
 }
 
-// abandon lets go of a database that may be in any state: closing it properly could block or fault. Its mapping is lost to this process.
+// abandon lets go of a database that may be in any state: closing it properly could block or fault. Its mapping is lost to this process, and would keep
+// bbolt's lock if that were not given back by hand.
 func (s *Store) abandon() {
 	if s.file != nil {
+		_ = unix.Flock(int(s.file.Fd()), unix.LOCK_UN)
 		_ = s.file.Close()
 	}
 	s.db, s.file = nil, nil
@@ -237,11 +239,22 @@ func (s *Store) attempt(writable bool, fn func(tx *bbolt.Tx) (commit bool, err e
 		if err != nil || !commit || !writable {
 			return errors.Join(err, tx.Rollback())
 		}
-		if err := tx.Commit(); err != nil {
-			return explain("write the allocation store", s.path(), err)
-		}
-		return nil
+		return s.commit(tx)
 	})
+}
+
+// commit tells a file system that fails from a wrong list of free pages, which bbolt meets only here: it gives pages that are in use, which panics, or
+// asks for a place that no file can have.
+func (s *Store) commit(tx *bbolt.Tx) error {
+	err := guard(tx.Commit)
+	var errno syscall.Errno
+	switch {
+	case err == nil:
+		return nil
+	case !errors.As(err, &errno), errno == unix.EFBIG, errno == unix.EINVAL:
+		return &damagedError{err: err, certain: true}
+	}
+	return explain("write the allocation store", s.path(), err)
 }
 
 // guard turns panics and faults of reading a damaged file into an error. (A mapped file that was cut short raises SIGBUS.)
