@@ -107,8 +107,8 @@ func (c *config) wanted() ([]netip.Addr, error) {
 
 // parseArgs reads CNI_ARGS: KEY=VALUE;KEY=VALUE. Keys that we do not know are refused unless IgnoreUnknown is set, as the specification has it.
 func parseArgs(text string) (ipam.Pod, error) {
-	refuse := func(format string, args ...any) (ipam.Pod, error) {
-		return ipam.Pod{}, types.NewError(types.ErrInvalidEnvironmentVariables, "CNI_ARGS: "+fmt.Sprintf(format, args...), "")
+	refuse := func(format string, args ...any) error {
+		return types.NewError(types.ErrInvalidEnvironmentVariables, "CNI_ARGS: "+fmt.Sprintf(format, args...), "")
 	}
 	var pod ipam.Pod
 	var unknown []string
@@ -119,7 +119,7 @@ func parseArgs(text string) (ipam.Pod, error) {
 		}
 		key, value, ok := strings.Cut(pair, "=")
 		if !ok {
-			return refuse("%q is not KEY=VALUE", pair)
+			return ipam.Pod{}, refuse("%q is not KEY=VALUE", pair)
 		}
 		switch key {
 		case "IgnoreUnknown":
@@ -137,11 +137,11 @@ func parseArgs(text string) (ipam.Pod, error) {
 			continue
 		}
 		if err := plain(value); err != nil {
-			return refuse("%s: %v", key, err)
+			return ipam.Pod{}, refuse("%s: %v", key, err)
 		}
 	}
 	if len(unknown) > 0 && !ignore {
-		return refuse("%s: unknown, and IgnoreUnknown is not set", strings.Join(unknown, ", "))
+		return ipam.Pod{}, refuse("%s: unknown, and IgnoreUnknown is not set", strings.Join(unknown, ", "))
 	}
 	return pod, nil
 }

@@ -27,7 +27,7 @@ func result(e datapath.Endpoint, made datapath.Links, netns string) *types100.Re
 	add(made.Peer, netns)
 	add(made.Host, "")
 	for _, a := range e.Addresses {
-		r.IPs = append(r.IPs, &types100.IPConfig{Interface: types100.Int(0), Address: network(a.Prefix), Gateway: a.Gateway.AsSlice()})
+		r.IPs = append(r.IPs, &types100.IPConfig{Interface: new(0), Address: network(a.Prefix), Gateway: a.Gateway.AsSlice()})
 		if e.Primary {
 			everything := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
 			if a.Prefix.Addr().Is6() {

@@ -109,7 +109,7 @@ func (f firewall) replace(c *nftables.Conn) error {
 
 // chain empties or makes a base chain, and returns a function that adds rules to it, all for what came up a host leg.
 func chain(c *nftables.Conn, table *nftables.Table, name string, kind nftables.ChainType, hook *nftables.ChainHook, priority nftables.ChainPriority) func(exprs ...[]expr.Any) {
-	base := c.AddChain(&nftables.Chain{Name: name, Table: table, Type: kind, Hooknum: hook, Priority: nftables.ChainPriorityRef(priority)})
+	base := c.AddChain(&nftables.Chain{Name: name, Table: table, Type: kind, Hooknum: hook, Priority: new(priority)})
 	c.FlushChain(base)
 	return func(exprs ...[]expr.Any) {
 		c.AddRule(&nftables.Rule{Table: table, Chain: base, Exprs: slices.Concat(append([][]expr.Any{fromHostLeg()}, exprs...)...)})

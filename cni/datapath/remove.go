@@ -28,9 +28,17 @@ func (d *Datapath) Remove(n *Namespace, i Identity) error {
 	return errors.Join(errs...)
 }
 
-// removeFromPod removes the interface's links and, since a namespace may live on, the rules that go with them.
+// removeFromPod removes the interface's links and, since a namespace may live on, the rules that go with them. Where there are no links there are no
+// rules of this sandbox: those of a later one look the same.
 func removeFromPod(s *socket, i Identity) error {
-	messages := []*message{deleteGroup(i)}
+	err := s.do(deleteGroup(i))
+	if errors.Is(err, unix.ENODEV) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var messages []*message
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
 		messages = append(messages,
 			deleteRule(rule{family: family, priority: sourcePriority, table: i.index()}),
