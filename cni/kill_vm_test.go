@@ -7,10 +7,9 @@ package cni_test
 
 import (
 	"bytes"
-	"fmt"
+	"context"
 	"math/rand/v2"
 	"net/netip"
-	"os"
 	"os/exec"
 	"slices"
 	"sync"
@@ -18,30 +17,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/underlay-dev/kubectl-underlay/cni"
 	"github.com/underlay-dev/kubectl-underlay/cni/datapath"
 	"github.com/underlay-dev/kubectl-underlay/cni/ipam"
 	"github.com/underlay-dev/kubectl-underlay/internal/iprange"
 )
 
-// pluginPaths makes this program the plugin: it holds the folder that the node's paths are in.
-const pluginPaths = "UNDERLAY_TEST_PLUGIN_NODE_FILE"
-
-// TestMain lets tests start this program as the plugin.
-func TestMain(m *testing.M) {
-	if path := os.Getenv(pluginPaths); path != "" {
-		plugin := cni.New()
-		plugin.NodeFile, plugin.Folder = path, os.Getenv(pluginPaths+"_FOLDER")
-		os.Exit(plugin.Main("test"))
-	}
-	os.Exit(m.Run())
-}
-
 // process starts a verb as a process on the node.
-func (p *pod) process(verb string) (*exec.Cmd, error) {
-	cmd := exec.Command("/proc/self/exe")
+func (p *pod) process(ctx context.Context, verb string) (*exec.Cmd, error) {
+	cmd := exec.CommandContext(ctx, "/proc/self/exe")
 	cmd.Env = []string{
-		pluginPaths + "=" + p.node.plugin.NodeFile, pluginPaths + "_FOLDER=" + p.node.plugin.Folder,
+		nodeFileVariable + "=" + p.node.plugin.NodeFile, folderVariable + "=" + p.node.plugin.Folder,
 		"CNI_COMMAND=" + verb, "CNI_CONTAINERID=" + p.args.ContainerID, "CNI_NETNS=" + p.args.Netns, "CNI_IFNAME=" + p.args.IfName,
 		"CNI_ARGS=" + p.args.Args, "CNI_PATH=/nonexistent",
 	}
@@ -55,14 +40,14 @@ func TestProcess(t *testing.T) {
 	p := w.addNode(t, "master", primary("a"), master()).newPod(t, "ens6")
 	for _, verb := range []string{"ADD", "DEL", "STATUS", "GC"} {
 		start := time.Now()
-		cmd, err := p.process(verb)
+		cmd, err := p.process(t.Context(), verb)
 		must(t, err)
 		must(t, cmd.Wait())
 		t.Logf("%s took %s", verb, time.Since(start))
 	}
 	p.args.Netns = p.node.Path()
 	for _, verb := range []string{"ADD", "DEL"} {
-		cmd, err := p.process(verb)
+		cmd, err := p.process(t.Context(), verb)
 		must(t, err)
 		if cmd.Wait() == nil {
 			t.Errorf("%s in the node's own namespace succeeded", verb)
@@ -82,7 +67,7 @@ func TestKill(t *testing.T) {
 	sample := n.newPod(t, "ens6")
 	for _, verb := range []string{"ADD", "DEL"} {
 		start := time.Now()
-		cmd, err := sample.process(verb)
+		cmd, err := sample.process(t.Context(), verb)
 		must(t, err)
 		must(t, cmd.Wait())
 		duration[verb] = time.Since(start) * 3 // others run at the same time
@@ -97,7 +82,7 @@ func TestKill(t *testing.T) {
 		group.Go(func() {
 			for i := worker; i < len(pods); i += workers {
 				for _, verb := range []string{"ADD", "DEL"} {
-					cmd, err := pods[i].process(verb)
+					cmd, err := pods[i].process(t.Context(), verb)
 					if err != nil {
 						t.Error(err)
 						return
@@ -146,6 +131,6 @@ func wantHeld(t *testing.T, n *node) {
 				t.Errorf("%s is on link %s of %s, and nobody holds it", f.Address, f.Name, f.Namespace)
 			}
 		}
-		t.Log(fmt.Sprintf("%d records and %d addresses on links were left", len(records), len(found)))
+		t.Logf("%d records and %d addresses on links were left", len(records), len(found))
 	})
 }

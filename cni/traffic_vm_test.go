@@ -98,7 +98,7 @@ func TestTraffic(t *testing.T) {
 			at := netip.AddrPortFrom(fabric.OutsideAddresses()[i], mirrorPort)
 			mirror, err := probe.Serve(w.Outside(), at)
 			must(t, err)
-			defer mirror.Close()
+			defer func() { must(t, mirror.Close()) }()
 			seen, err := probe.Ask(pods["pod"].ns, "tcp", source, at, 64, probe.Timeout)
 			must(t, err)
 			if (seen.Addr() == source) != source.Is6() {
@@ -142,7 +142,7 @@ func TestMacvlan(t *testing.T) {
 	must(t, links.LinkSetUp(card))
 	ns, err := netns.New()
 	must(t, err)
-	defer ns.Close()
+	defer func() { must(t, ns.Close()) }()
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.ParentIndex, attrs.Namespace = "eth0", card.Attrs().Index, netlink.NsFd(ns.FD())
 	must(t, links.LinkAdd(&netlink.Macvlan{LinkAttrs: attrs, Mode: netlink.MACVLAN_MODE_BRIDGE}))

@@ -1,0 +1,156 @@
+// Copyright The kubectl underlay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package cni
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/containernetworking/cni/pkg/types"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/underlay-dev/kubectl-underlay/cni/datapath"
+	"github.com/underlay-dev/kubectl-underlay/cni/ipam"
+	"github.com/underlay-dev/kubectl-underlay/cni/nodefile"
+)
+
+func TestParseConfig(t *testing.T) {
+	const head = `"cniVersion":"1.0.0","cniVersions":["0.4.0","1.0.0"],"name":"n","type":"underlay"`
+	for _, c := range []struct {
+		name, text string
+		code       uint // 0: it is fine
+		word       string
+	}{
+		{"all keys", `{` + head + `,"network":"ens6","capabilities":{"ips":true},"runtimeConfig":{"ips":["10.0.0.5"]},"args":{"cni":{"ips":["fd00::1"],"labels":[]},"other":1},"prevResult":{"cniVersion":"1.0.0"}}`, 0, ""},
+		{"GC's attachments", `{` + head + `,"network":"ens6","cni.dev/valid-attachments":[{"containerID":"c","ifname":"eth0"}]}`, 0, ""},
+		{"unknown key", `{` + head + `,"network":"ens6","ipam":{}}`, types.ErrInvalidNetworkConfig, `"ipam" is unknown`},
+		{"unknown capability data", `{` + head + `,"network":"ens6","runtimeConfig":{"mac":"02:00:00:00:00:01"}}`, types.ErrInvalidNetworkConfig, `"mac" is unknown`},
+		{"no network", `{` + head + `}`, types.ErrInvalidNetworkConfig, "names no network"},
+		{"other type", `{"cniVersion":"1.0.0","name":"n","type":"ipvlan","network":"ens6"}`, types.ErrInvalidNetworkConfig, `"ipvlan"`},
+		{"wrong kind of value", `{` + head + `,"network":5}`, types.ErrDecodingFailure, "network"},
+		{"half", `{` + head, types.ErrDecodingFailure, "unexpected EOF"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := parseConfig([]byte(c.text))
+			wantError(t, err, c.code, c.word)
+		})
+	}
+}
+
+func wantError(t *testing.T, err error, code uint, word string) {
+	t.Helper()
+	if code == 0 {
+		if err != nil {
+			t.Errorf("error %v, want none", err)
+		}
+		return
+	}
+	e, ok := errors.AsType[*types.Error](err)
+	if !ok || e.Code != code || !strings.Contains(e.Msg, word) {
+		t.Errorf("error %v (%+v), want code %d and %q", err, e, code, word)
+	}
+}
+
+func TestWanted(t *testing.T) {
+	for _, c := range []struct {
+		name, text string
+		want       []string
+		code       uint
+	}{
+		{"nothing", ``, nil, 0},
+		{"capability", `,"runtimeConfig":{"ips":["10.0.0.5/24","fd00::5"]}`, []string{"10.0.0.5", "fd00::5"}, 0},
+		{"args", `,"args":{"cni":{"ips":["10.0.0.5"]}}`, []string{"10.0.0.5"}, 0},
+		{"both, the same", `,"runtimeConfig":{"ips":["10.0.0.5"]},"args":{"cni":{"ips":["::ffff:10.0.0.5"]}}`, []string{"10.0.0.5"}, 0},
+		{"none", `,"runtimeConfig":{"ips":["ten"]}`, nil, types.ErrInvalidNetworkConfig},
+		{"with zone", `,"runtimeConfig":{"ips":["fe80::1%eth0"]}`, nil, types.ErrInvalidNetworkConfig},
+		{"bandwidth", `,"runtimeConfig":{"bandwidth":{"ingressRate":1000}}`, nil, types.ErrUnsupportedField},
+		{"no bandwidth", `,"runtimeConfig":{"bandwidth":null}`, nil, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			parsed, err := parseConfig(fmt.Appendf(nil, `{"cniVersion":"1.0.0","name":"n","type":"underlay","network":"ens6"%s}`, c.text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := parsed.wanted()
+			wantError(t, err, c.code, "")
+			var want []netip.Addr
+			for _, s := range c.want {
+				want = append(want, netip.MustParseAddr(s))
+			}
+			if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestParseArgs(t *testing.T) {
+	for _, c := range []struct {
+		name, text string
+		want       ipam.Pod
+		word       string // of the error
+	}{
+		{"none", "", ipam.Pod{}, ""},
+		{"Kubernetes", "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=web-0;K8S_POD_INFRA_CONTAINER_ID=ab12;K8S_POD_UID=6f1c", ipam.Pod{Namespace: "default", Name: "web-0", UID: "6f1c"}, ""},
+		{"unknown, ignored behind it", "FOO=bar;IgnoreUnknown=true", ipam.Pod{}, ""},
+		{"unknown", "FOO=bar;K8S_POD_NAME=x", ipam.Pod{}, "FOO"},
+		{"no value", "K8S_POD_NAME", ipam.Pod{}, "KEY=VALUE"},
+		{"separator", "K8S_POD_NAME=a=b", ipam.Pod{}, "K8S_POD_NAME"},
+		{"zero byte", "K8S_POD_UID=a\x00b", ipam.Pod{}, "K8S_POD_UID"},
+		{"too long", "K8S_POD_NAMESPACE=" + strings.Repeat("a", 254), ipam.Pod{}, "too long"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := parseArgs(c.text)
+			if c.word != "" {
+				wantError(t, err, types.ErrInvalidEnvironmentVariables, c.word)
+				return
+			}
+			wantError(t, err, 0, "")
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestCodes(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		code uint
+	}{
+		{&ipam.ExhaustedError{}, types.ErrTryAgainLater},
+		{&ipam.TakenError{}, types.ErrTryAgainLater},
+		{&ipam.BusyError{Err: errors.New("x")}, types.ErrTryAgainLater},
+		{&ipam.RefusedError{}, CodeRefused},
+		{&ipam.StorageError{Err: errors.New("x")}, types.ErrIOFailure},
+		{&datapath.NamespaceError{}, types.ErrInvalidNetNS},
+		{&datapath.MasterError{}, CodeInterface},
+		{&datapath.ForeignLinkError{}, CodeInterface},
+		{&datapath.AddressInUseError{}, types.ErrTryAgainLater},
+		{&nodefile.VersionError{}, CodeNodeFile},
+		{&nodefile.InvalidError{}, CodeNodeFile},
+		{&noNodeFileError{err: fs.ErrNotExist}, types.ErrTryAgainLater},
+		{invalid("x"), types.ErrInvalidNetworkConfig},
+		{errors.New("x"), types.ErrInternal},
+	} {
+		t.Run(fmt.Sprintf("%T", c.err), func(t *testing.T) {
+			for _, err := range []error{c.err, ofPod(ipam.Pod{Namespace: "a", Name: "b"}, "eth0", c.err)} {
+				e, ok := errors.AsType[*types.Error](explain(err))
+				if !ok || e.Code != c.code {
+					t.Errorf("code %+v, want %d", e, c.code)
+				}
+			}
+		})
+	}
+	if explain(nil) != nil {
+		t.Error("no error became one")
+	}
+}
