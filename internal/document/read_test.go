@@ -176,6 +176,19 @@ func TestProblems(t *testing.T) {
 	}
 }
 
+// TestHopelessFile: a file in which everything is wrong takes no more time and memory than its size allows.
+func TestHopelessFile(t *testing.T) {
+	text := header + "nodes:\n" + strings.Repeat("- {a: 1, b: 2, c: [1, 2, 3]}\n", 100_000)
+	_, err := document.ReadInventory("f", strings.NewReader(text))
+	problems, ok := errors.AsType[*document.Error](err)
+	if !ok {
+		t.Fatalf("got %v", err)
+	}
+	if len(problems.Problems) > 10_000 {
+		t.Errorf("%d problems were collected", len(problems.Problems))
+	}
+}
+
 // TestLowerMAC: pools are compared with MAC addresses in lower case.
 func TestLowerMAC(t *testing.T) {
 	inventory, err := document.ReadInventory("f", strings.NewReader(header+

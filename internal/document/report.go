@@ -9,6 +9,9 @@ import (
 	"strings"
 )
 
+// maxProblems bounds what is collected: of a file that has more wrong, nobody wants to know all.
+const maxProblems = 10_000
+
 // report collects the problems of one file while its tree is walked; trail is where the walk is.
 type report struct {
 	file     string
@@ -40,10 +43,15 @@ func (r *report) below(at place, key, format string, args ...any) {
 }
 
 func (r *report) add(at place, path, format string, args ...any) {
+	if r.full() {
+		return
+	}
 	r.problems = append(r.problems, Problem{
 		File: r.file, Line: at.line, Column: at.column, Field: path, Message: fmt.Sprintf(format, args...),
 	})
 }
+
+func (r *report) full() bool { return len(r.problems) >= maxProblems }
 
 // path writes the trail as Kubernetes writes field paths: a.b[0], and a[x.y/z] for keys that are no identifiers.
 func (r *report) path() string {

@@ -24,7 +24,7 @@ func newWalker(rep *report) *walker {
 // check reports everything that the schema does not allow in v. Null is as good as absent in an object's fields, as
 // it is to the API server.
 func (w *walker) check(v *value, s *schema) {
-	if !w.checkType(v, s) {
+	if w.full() || !w.checkType(v, s) {
 		return
 	}
 	switch v.kind {
@@ -201,8 +201,7 @@ func (w *walker) checkObject(v *value, s *schema) {
 			below, known = s.Values, true
 		}
 		if !known {
-			w.below(f.place, f.key, "unknown field%s", choices(f.key, s.names()))
-			meant = append(meant, nearest(f.key, s.names()))
+			meant = append(meant, w.unknown(f, s))
 			continue
 		}
 		if f.value.kind == null {
@@ -224,4 +223,14 @@ func (w *walker) checkObject(v *value, s *schema) {
 	if s.MaxProperties != nil && present > *s.MaxProperties {
 		w.here(v.place, "has %d fields: at most %d", present, *s.MaxProperties)
 	}
+}
+
+// unknown reports a field that the schema does not know, and gives the one that was meant, as far as can be guessed.
+func (w *walker) unknown(f member, s *schema) string {
+	if w.full() {
+		return ""
+	}
+	allowed := s.names()
+	w.below(f.place, f.key, "unknown field%s", choices(f.key, allowed))
+	return nearest(f.key, allowed)
 }
