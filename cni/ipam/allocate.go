@@ -73,7 +73,10 @@ func (s *Store) allocate(node *nodefile.File, req Request, used netip.Addr) (All
 		if allocation, err = a.run(used); isRefusal(err) {
 			refusal, err = err, nil
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return s.reserve(b)
 	})
 	if err = errors.Join(err, refusal); err != nil {
 		return Allocation{}, err

@@ -159,7 +159,6 @@ func (s *Store) openDB(path string) error {
 			Timeout:         time.Second, // our own lock is in front: only a stranger, such as a debugging tool, can hold bbolt's
 			NoSync:          true,
 			NoGrowSync:      true,
-			NoStatistics:    true,
 			InitialMmapSize: initialMmap,
 			OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
 				file, err := os.OpenFile(name, flag|unix.O_NOFOLLOW, mode)
@@ -241,6 +240,24 @@ func (s *Store) attempt(writable bool, fn func(tx *bbolt.Tx) (commit bool, err e
 		}
 		return s.commit(tx)
 	})
+}
+
+// reservedPages is more than what two transactions write, of about ten pages each.
+const reservedPages = 32
+
+// reserve makes sure that there is space for what an allocation writes and for a release after it: bbolt writes new pages before it frees old ones, so
+// on a full file system nothing could be released, and DEL would fail for ever. Releases need no reserve of their own: each frees what it used.
+func (s *Store) reserve(b *book) error {
+	missing := reservedPages - s.db.Stats().FreePageN
+	if missing <= 0 {
+		return nil
+	}
+	// Beyond the end, where bbolt goes next.
+	err := unix.Fallocate(int(s.file.Fd()), unix.FALLOC_FL_KEEP_SIZE, b.records.Tx().Size(), int64(missing*os.Getpagesize()))
+	if err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
+		return explain("reserve space for the allocation store", s.path(), err)
+	}
+	return nil
 }
 
 // commit tells a file system that fails from a wrong list of free pages, which bbolt meets only here: it gives pages that are in use, which panics, or
