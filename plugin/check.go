@@ -83,7 +83,7 @@ func (g *global) check(cmd *cobra.Command, o checkOptions) error {
 		g.out().Findings(findings)
 	}
 	if err == nil && atLeast(findings, plan.Severity(o.failOn)) {
-		return errFound{}
+		return foundError{}
 	}
 	return err
 }

@@ -33,7 +33,7 @@ name kubectl-underlay in that shell.`,
 		DisableFlagsInUseLine: true,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if err := cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs)(cmd, args); err != nil {
-				return errUsage{cmd.CommandPath(), fmt.Errorf("name one of kubectl, bash, zsh, fish, powershell: %w", err)}
+				return usageError{cmd.CommandPath(), fmt.Errorf("name one of kubectl, bash, zsh, fish, powershell: %w", err)}
 			}
 			return nil
 		},

@@ -50,7 +50,7 @@ func TestCloudErrors(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := newStage(t, walkthrough)
+			s := newStage(t)
 			c.make(t, s)
 			for _, line := range []string{"inspect", "check", "plan", initYes} {
 				r := must(t, 2, line)
@@ -68,8 +68,8 @@ func TestCloudErrors(t *testing.T) {
 
 // TestWrongRegion: EC2 answers, but has none of the nodes.
 func TestWrongRegion(t *testing.T) {
-	s := newStage(t, walkthrough)
-	for _, node := range read(t, walkthrough).Nodes {
+	s := newStage(t)
+	for _, node := range readWalkthrough(t).Nodes {
 		err := s.cloud.Update(func(w *ec2sim.World) error { w.RemoveInstance(node.InstanceID); return nil })
 		if err != nil {
 			t.Fatal(err)
@@ -80,7 +80,7 @@ func TestWrongRegion(t *testing.T) {
 }
 
 func TestNoNodes(t *testing.T) {
-	s := newStage(t, walkthrough)
+	s := newStage(t)
 	for _, name := range []string{"master", "worker1"} {
 		node := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Node", "metadata": map[string]any{"name": name}}}
 		if err := s.client.Delete(t.Context(), node); err != nil {
@@ -91,7 +91,7 @@ func TestNoNodes(t *testing.T) {
 }
 
 func TestNetworkMatchesNoNode(t *testing.T) {
-	newStage(t, walkthrough)
+	newStage(t)
 	file := write(t, "network.yaml", network("apart", "  nodeSelector: {matchLabels: {pool: gpu}}\n"))
 	r := must(t, 0, "init --no-operator --dry-run=client --network "+file)
 	contains(t, r.stderr, "network-without-nodes", "apart")
@@ -99,7 +99,7 @@ func TestNetworkMatchesNoNode(t *testing.T) {
 
 // TestMultusIsMissing: attachments could not be used, so nothing is written.
 func TestMultusIsMissing(t *testing.T) {
-	s := newStage(t, walkthrough)
+	s := newStage(t)
 	crd := s.take(t, "network-attachment-definitions.k8s.cni.cncf.io")
 	t.Cleanup(func() { s.giveBack(t, crd) })
 	r := must(t, 2, initYes)
@@ -111,7 +111,7 @@ func TestMultusIsMissing(t *testing.T) {
 
 // TestNewerCRD: an older plugin does not take fields away from a newer operator.
 func TestNewerCRD(t *testing.T) {
-	s := newStage(t, walkthrough)
+	s := newStage(t)
 	must(t, 0, initYes)
 	name := "underlaypools.underlay.dev"
 	s.kubectl(t, "", "annotate", "crd", name, "--overwrite", "underlay.dev/crd-revision=99")
@@ -122,7 +122,7 @@ func TestNewerCRD(t *testing.T) {
 
 // TestConflict: a field that somebody else has set is not taken over unasked.
 func TestConflict(t *testing.T) {
-	s := newStage(t, walkthrough)
+	s := newStage(t)
 	must(t, 0, initYes)
 	s.kubectl(t, "", "patch", "underlaynetwork", "eni0", "--type=merge", "--field-manager=jane", "-p", `{"spec":{"cooldownSeconds":60}}`)
 	file := write(t, "network.yaml", network("eni0", "  cooldownSeconds: 90\n"))
@@ -134,10 +134,10 @@ func TestConflict(t *testing.T) {
 
 // TestHalfApplied: what was written and what was not is said, and a second run completes it.
 func TestHalfApplied(t *testing.T) {
-	s := newStage(t, walkthrough)
+	s := newStage(t)
 	must(t, 0, initYes) // the CRDs
 	s.empty(t)
-	s = newStage(t, walkthrough)
+	s = newStage(t)
 	s.actAs(t, "half", rbacv1.PolicyRule{APIGroups: []string{"", "apps"}, Resources: []string{"nodes", "daemonsets", "configmaps"}, Verbs: []string{"get", "list"}},
 		rbacv1.PolicyRule{APIGroups: []string{"apiextensions.k8s.io"}, Resources: []string{"customresourcedefinitions"}, Verbs: []string{"get", "patch"}},
 		rbacv1.PolicyRule{APIGroups: []string{"underlay.dev"}, Resources: []string{"*"}, Verbs: []string{"get", "list"}},
@@ -156,20 +156,20 @@ func TestHalfApplied(t *testing.T) {
 
 // TestForbidden: a user without permissions learns which one is missing.
 func TestForbidden(t *testing.T) {
-	s := newStage(t, walkthrough)
+	s := newStage(t)
 	s.actAs(t, "nobody")
 	contains(t, must(t, 2, "inspect").stderr, "missing permission", "nodes", "nobody")
 }
 
 // TestTimeout ends with its own exit code.
 func TestTimeout(t *testing.T) {
-	s := newStage(t, walkthrough)
+	s := newStage(t)
 	s.cloud.Inject(ec2sim.Fault{Delay: time.Minute})
 	contains(t, must(t, 3, initYes+" --timeout 300ms").stderr, "300ms", "--timeout")
 }
 
 func TestInterrupt(t *testing.T) {
-	s := newStage(t, walkthrough)
+	s := newStage(t)
 	s.cloud.Inject(ec2sim.Fault{Delay: time.Minute})
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()

@@ -76,7 +76,7 @@ Running it again is safe: what is as planned stays untouched, and what an earlie
 
 func (o initOptions) validate(cmd *cobra.Command) error {
 	usage := func(format string, args ...any) error {
-		return errUsage{cmd.CommandPath(), fmt.Errorf(format, args...)}
+		return usageError{cmd.CommandPath(), fmt.Errorf(format, args...)}
 	}
 	if !o.noOperator {
 		return usage("this version has no operator to install yet: add --no-operator to write pools and attachments directly")
@@ -105,7 +105,7 @@ func (g *global) init(ctx context.Context, o initOptions) error {
 	defer cancel()
 	err := g.gatherAndApply(ctx, o)
 	if errors.Is(err, context.DeadlineExceeded) {
-		return errTimedOut{fmt.Sprintf("gave up after %s (--timeout): %v; run the same command again to complete it", o.timeout, err)}
+		return timedOutError{fmt.Sprintf("gave up after %s (--timeout): %v; run the same command again to complete it", o.timeout, err)}
 	}
 	return err
 }

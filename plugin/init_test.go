@@ -20,7 +20,7 @@ const initYes = "init --no-operator --yes"
 
 // TestWalkthrough is the main job: from EC2 and an empty cluster to the walkthrough's four pools.
 func TestWalkthrough(t *testing.T) {
-	s := newFreshStage(t, walkthrough)
+	s := newFreshStage(t)
 	golden(t, "online-inspect", must(t, 0, "inspect").stdout)
 	golden(t, "online-check", must(t, 0, "check").stdout)
 	must(t, 1, "plan")
@@ -45,7 +45,7 @@ func TestWalkthrough(t *testing.T) {
 
 // TestPoolsAreOwnedByTheirNode lets the garbage collector remove a pool with its node.
 func TestPoolsAreOwnedByTheirNode(t *testing.T) {
-	s := newStage(t, walkthrough)
+	s := newStage(t)
 	must(t, 0, initYes)
 	for _, pool := range s.list(t, underlayKind("UnderlayPool")) {
 		owners := pool.GetOwnerReferences()
@@ -63,7 +63,7 @@ func TestExportEqualsInit(t *testing.T) {
 		{"of two networks", " --inventory " + twoNetworks},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := newStage(t, walkthrough)
+			s := newStage(t)
 			must(t, 0, initYes+c.flags)
 			want := s.snapshot(t)
 			for _, gvk := range []string{"UnderlayPool", "UnderlayNetwork"} {
@@ -84,9 +84,9 @@ func TestExportEqualsInit(t *testing.T) {
 
 // TestChangesInTheCloud follows the cloud: a prefix more, then none, then an instance that is gone.
 func TestChangesInTheCloud(t *testing.T) {
-	s := newStage(t, walkthrough)
+	s := newStage(t)
 	must(t, 0, initYes)
-	worker := read(t, walkthrough).Nodes[1].Interfaces[0]
+	worker := readWalkthrough(t).Nodes[1].Interfaces[0]
 
 	s.assignPrefix(t, worker.ID)
 	contains(t, must(t, 1, "plan").stdout, "~ UnderlayPool  eni0.0.v4.worker1", "spec.ranges", "1 to change, 0 to delete")
@@ -98,7 +98,7 @@ func TestChangesInTheCloud(t *testing.T) {
 	must(t, 0, initYes)
 	must(t, 0, "plan")
 
-	if err := s.cloud.Update(func(w *ec2sim.World) error { w.RemoveInstance(read(t, walkthrough).Nodes[1].InstanceID); return nil }); err != nil {
+	if err := s.cloud.Update(func(w *ec2sim.World) error { w.RemoveInstance(readWalkthrough(t).Nodes[1].InstanceID); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	// Nothing was seen of the node, which says nothing about its pools.
@@ -107,10 +107,10 @@ func TestChangesInTheCloud(t *testing.T) {
 
 // TestHeldPoolsStay: a pool with addresses in use is not removed, whatever the cloud says.
 func TestHeldPoolsStay(t *testing.T) {
-	s := newStage(t, walkthrough)
+	s := newStage(t)
 	must(t, 0, initYes)
 	setAllocated(t, s, "eni0.0.v4.worker1", 3)
-	s.unassignPrefixes(t, read(t, walkthrough).Nodes[1].Interfaces[0].ID)
+	s.unassignPrefixes(t, readWalkthrough(t).Nodes[1].Interfaces[0].ID)
 	must(t, 0, initYes)
 	if got := s.names(t, underlayKind("UnderlayPool")); len(got) != 4 {
 		t.Errorf("pools %v, want all four: one of them holds addresses", got)
@@ -120,7 +120,7 @@ func TestHeldPoolsStay(t *testing.T) {
 func TestDryRunWritesNothing(t *testing.T) {
 	for _, mode := range []string{"client", "server"} {
 		t.Run(mode, func(t *testing.T) {
-			s := newStage(t, walkthrough)
+			s := newStage(t)
 			r := must(t, 0, "init --no-operator --dry-run="+mode)
 			contains(t, r.stdout, "+ UnderlayPool")
 			contains(t, r.stderr, "nothing was written")
@@ -132,7 +132,7 @@ func TestDryRunWritesNothing(t *testing.T) {
 }
 
 func TestWritingNeedsConsent(t *testing.T) {
-	s := newStage(t, walkthrough)
+	s := newStage(t)
 	r := must(t, 2, "init --no-operator")
 	contains(t, r.stderr, "no terminal", "--yes", "nothing was written")
 	if got := s.names(t, underlayKind("UnderlayPool")); len(got) != 0 {
@@ -142,7 +142,7 @@ func TestWritingNeedsConsent(t *testing.T) {
 
 // TestSpiderpool applies the export for Spiderpool to an API server with Spiderpool's own CRDs, strictly.
 func TestSpiderpool(t *testing.T) {
-	s := newStage(t, walkthrough)
+	s := newStage(t)
 	for _, crd := range controlplane.SpiderpoolCRDs() {
 		s.kubectl(t, string(crd), "apply", "--server-side", "-f", "-")
 	}

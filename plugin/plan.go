@@ -73,7 +73,7 @@ func (g *global) plan(ctx context.Context, o planOptions) error {
 		g.out().Changes(changes, ui.ChangeOptions{All: o.verbose, Hint: verboseHint})
 	}
 	if err == nil && pending(changes) {
-		return errFound{}
+		return foundError{}
 	}
 	return err
 }

@@ -75,7 +75,7 @@ address pools and Multus attachments, shows the difference to the cluster, and a
 	root.SetOut(env.Out)
 	root.SetErr(env.ErrOut)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return errUsage{cmd.CommandPath(), err}
+		return usageError{cmd.CommandPath(), err}
 	})
 	root.SetUsageTemplate(usageTemplate)
 	g.addFlags(root)
@@ -110,7 +110,7 @@ func help(cmd *cobra.Command, args []string) error {
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		message += "; did you mean " + strings.Join(near, " or ") + "?"
 	}
-	return errUsage{cmd.CommandPath(), errors.New(message)}
+	return usageError{cmd.CommandPath(), errors.New(message)}
 }
 
 // noArgs refuses arguments with a message that shows them.
@@ -118,7 +118,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	return errUsage{cmd.CommandPath(), fmt.Errorf("unexpected argument %q", args[0])}
+	return usageError{cmd.CommandPath(), fmt.Errorf("unexpected argument %q", args[0])}
 }
 
 // global holds the flags of all commands.
@@ -182,7 +182,7 @@ func oneOf(cmd *cobra.Command, flag, value string, allowed ...string) error {
 	if slices.Contains(allowed, value) {
 		return nil
 	}
-	return errUsage{cmd.CommandPath(), fmt.Errorf("--%s=%q is not allowed; use %s", flag, value, strings.Join(allowed, ", "))}
+	return usageError{cmd.CommandPath(), fmt.Errorf("--%s=%q is not allowed; use %s", flag, value, strings.Join(allowed, ", "))}
 }
 
 // completeWith lets the shell complete a flag with fixed values.

@@ -6,7 +6,9 @@ package plugin_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,19 +33,27 @@ var plane = controlplane.Shared{Options: controlplane.Options{CRDs: [][]byte{con
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	// Neither the credentials nor the clusters of whoever runs the tests are any of their business.
-	for _, name := range []string{
-		"AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
-		"AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_EC2", "COLUMNS", "NO_COLOR", "CLICOLOR_FORCE",
-	} {
-		os.Unsetenv(name)
+	if err := shutOut(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
-	os.Setenv("KUBECONFIG", "/nonexistent")
-	os.Setenv("AWS_CONFIG_FILE", "/nonexistent")
-	os.Setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
-	os.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 	log.SetLogger(logr.Discard()) // as main does
 	os.Exit(plane.Main(m))
+}
+
+// shutOut keeps the credentials and clusters of whoever runs the tests away from them.
+func shutOut() error {
+	var errs []error
+	for _, name := range []string{
+		"AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
+		"AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_EC2",
+	} {
+		errs = append(errs, os.Unsetenv(name))
+	}
+	for _, name := range []string{"KUBECONFIG", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"} {
+		errs = append(errs, os.Setenv(name, "/nonexistent"))
+	}
+	return errors.Join(append(errs, os.Setenv("AWS_EC2_METADATA_DISABLED", "true"))...)
 }
 
 // result is what a command did.

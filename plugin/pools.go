@@ -69,13 +69,13 @@ With --inventory the planned pools are shown, without a cluster.`,
 
 func (o poolsOptions) validate(cmd *cobra.Command) error {
 	if o.watch && o.from.inventory != "" {
-		return errUsage{cmd.CommandPath(), fmt.Errorf("--watch needs a cluster: leave --inventory out")}
+		return usageError{cmd.CommandPath(), fmt.Errorf("--watch needs a cluster: leave --inventory out")}
 	}
 	if o.tabular() {
 		return nil
 	}
 	if _, err := o.printer(); err != nil {
-		return errUsage{cmd.CommandPath(), err}
+		return usageError{cmd.CommandPath(), err}
 	}
 	return nil
 }

@@ -46,7 +46,7 @@ func (w *world) propose(to target) (*proposal, error) {
 	if to.name == forSpiderpool {
 		objects, findings := plan.Spiderpool(p, w.inventory, plan.SpiderpoolOptions{IPv6Limit: to.ipv6Limit})
 		out.objects = objects
-		out.findings = append(w.check(p, planned, nil), findings...)
+		out.findings = w.check(p, append(planned, findings...), nil)
 		return out, nil
 	}
 	crds, err := manifests.CRDs()

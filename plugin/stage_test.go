@@ -28,26 +28,28 @@ import (
 	"github.com/underlay-dev/kubectl-underlay/tests/ec2sim"
 )
 
-// stage is a cluster with the nodes of an inventory, and their cloud.
+// stage is a cluster of the walkthrough's nodes, and their cloud.
 type stage struct {
 	client client.Client
 	cloud  *ec2sim.Server
 	bin    string
 }
 
-// newStage empties the shared API server, gives it the inventory's nodes, and points the plugin to it and to a cloud.
-func newStage(t *testing.T, inventory string) *stage {
+// newStage has the walkthrough's nodes, on the API server that tests share; what earlier tests left there is removed,
+// but for our CRDs.
+func newStage(t *testing.T) *stage {
 	t.Helper()
-	return stageOn(t, plane.ForTest(t), inventory)
+	return stageOn(t, plane.ForTest(t))
 }
 
 // newFreshStage has an API server of its own, which has never seen our CRDs.
-func newFreshStage(t *testing.T, inventory string) *stage {
+func newFreshStage(t *testing.T) *stage {
 	t.Helper()
-	return stageOn(t, controlplane.ForTest(t, plane.Options), inventory)
+	return stageOn(t, controlplane.ForTest(t, plane.Options))
 }
 
-func stageOn(t *testing.T, cluster *controlplane.ControlPlane, inventory string) *stage {
+// stageOn gives the API server the walkthrough's nodes, and points the plugin to it and to a cloud that has them.
+func stageOn(t *testing.T, cluster *controlplane.ControlPlane) *stage {
 	t.Helper()
 	c, err := client.New(cluster.Config, client.Options{})
 	if err != nil {
@@ -55,12 +57,12 @@ func stageOn(t *testing.T, cluster *controlplane.ControlPlane, inventory string)
 	}
 	s := &stage{client: c, bin: cluster.Bin}
 	s.empty(t)
-	for _, node := range controlplane.NodesOf(read(t, inventory)) {
+	for _, node := range controlplane.NodesOf(readWalkthrough(t)) {
 		if err := c.Create(t.Context(), node); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if s.cloud, err = ec2sim.New(read(t, inventory)); err != nil {
+	if s.cloud, err = ec2sim.New(readWalkthrough(t)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.cloud.Close)
@@ -75,14 +77,14 @@ func stageOn(t *testing.T, cluster *controlplane.ControlPlane, inventory string)
 	return s
 }
 
-func read(t *testing.T, inventory string) v1alpha1.Inventory {
+func readWalkthrough(t *testing.T) v1alpha1.Inventory {
 	t.Helper()
-	file, err := os.Open(inventory)
+	file, err := os.Open(walkthrough)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	out, err := document.ReadInventory(inventory, file)
+	out, err := document.ReadInventory(walkthrough, file)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -60,8 +60,7 @@ func message(err error) string {
 
 // reason is the innermost part of a network error: "connection refused" and not the whole chain.
 func reason(err error) string {
-	var op *net.OpError
-	if errors.As(err, &op) {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
 		err = op.Err
 	}
 	text := err.Error()

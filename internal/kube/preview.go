@@ -6,6 +6,7 @@ package kube
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -69,9 +70,7 @@ func overlay(live, want *unstructured.Unstructured) *unstructured.Unstructured {
 	if labels == nil {
 		labels = map[string]string{}
 	}
-	for key, value := range want.GetLabels() {
-		labels[key] = value
-	}
+	maps.Copy(labels, want.GetLabels())
 	out.SetLabels(labels)
 	if owners := want.GetOwnerReferences(); len(owners) > 0 {
 		out.SetOwnerReferences(owners)

@@ -18,11 +18,15 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 )
 
 const walkthrough = "docs/examples/walkthrough.yaml"
 
 func main() {
+	log.SetLogger(logr.Discard()) // what goes wrong comes back as an error
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Stdout)
 	stop()
