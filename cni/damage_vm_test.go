@@ -15,6 +15,7 @@ import (
 
 	"github.com/underlay-dev/kubectl-underlay/cni"
 	"github.com/underlay-dev/kubectl-underlay/cni/ipam"
+	"github.com/underlay-dev/kubectl-underlay/cni/nodefile"
 	"github.com/underlay-dev/kubectl-underlay/tests/fabric/netns"
 	"github.com/underlay-dev/kubectl-underlay/tests/fabric/probe"
 )
@@ -83,7 +84,7 @@ func TestCheck(t *testing.T) {
 					must(d.T, d.its.RuleDel(&r))
 				}
 			}
-		}, "rule 100", false},
+		}, "IPv4 rule 100", false},
 		{"neighbour in the pod", func(d damage) {
 			l := d.link(d.its, "host0")
 			must(d.T, d.its.NeighDel(&netlink.Neigh{LinkIndex: l.Attrs().Index, IP: d.pod.node.v4.AsSlice()}))
@@ -123,6 +124,11 @@ func TestSecondInterface(t *testing.T) {
 	w := newWorld(t)
 	n := w.addNode(t, "master", primary("a"), master(), second())
 	remote := w.addNode(t, "worker", primary("b"), worker()).addPod(t, "ens6")
+	for i := range n.file.Networks {
+		// The same on both interfaces: neither replaces the other's.
+		n.file.Networks[i].Routes = []nodefile.Route{{Destination: netip.MustParsePrefix("10.0.0.0/8"), Gateway: netip.MustParseAddr("172.31.16.1")}}
+	}
+	n.write(t)
 	p := n.addPod(t, "ens6")
 	other := *p
 	args := *p.args
@@ -130,7 +136,7 @@ func TestSecondInterface(t *testing.T) {
 	other.args = &args
 	must(t, other.add(t))
 	wantLinks(t, p.Namespace, "eth0", "host0", "net1")
-	if len(other.result.Routes) != 0 || len(other.result.Interfaces) != 1 {
+	if len(other.result.Routes) != 1 || len(other.result.Interfaces) != 1 {
 		t.Errorf("a second interface got default routes or a host leg: %+v", other.result)
 	}
 	for range 2 {

@@ -8,6 +8,7 @@ package cni_test
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -92,9 +93,7 @@ func TestHostileInput(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			environment := map[string]string{"CNI_COMMAND": "ADD", "CNI_CONTAINERID": "c1", "CNI_NETNS": "/nonexistent", "CNI_IFNAME": "eth0", "CNI_PATH": "/bin"}
-			for key, value := range c.set {
-				environment[key] = value
-			}
+			maps.Copy(environment, c.set)
 			var list []string
 			for key, value := range environment {
 				list = append(list, key+"="+value)

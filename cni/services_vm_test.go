@@ -47,7 +47,7 @@ func TestServices(t *testing.T) {
 			} {
 				mirror, err := probe.Serve(c.backend.ns, netip.AddrPortFrom(service.backend, mirrorPort))
 				must(t, err)
-				defer func() { must(t, mirror.Close()) }()
+				t.Cleanup(func() { must(t, mirror.Close()) })
 				translate(t, m.Namespace, service.address, service.backend)
 				for _, network := range []string{"tcp", "udp"} {
 					seen, err := probe.Ask(client.Namespace, network, service.source, netip.AddrPortFrom(service.address, mirrorPort), 64, probe.Timeout)

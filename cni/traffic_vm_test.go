@@ -98,7 +98,7 @@ func TestTraffic(t *testing.T) {
 			at := netip.AddrPortFrom(fabric.OutsideAddresses()[i], mirrorPort)
 			mirror, err := probe.Serve(w.Outside(), at)
 			must(t, err)
-			defer func() { must(t, mirror.Close()) }()
+			t.Cleanup(func() { must(t, mirror.Close()) })
 			seen, err := probe.Ask(pods["pod"].ns, "tcp", source, at, 64, probe.Timeout)
 			must(t, err)
 			if (seen.Addr() == source) != source.Is6() {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -94,11 +95,11 @@ func (d *Datapath) inspectNode(e *Endpoint) (nodeAddresses, error) {
 // sysctl is a kernel setting of the calling thread's network namespace.
 type sysctl struct{ path, value string }
 
-// set writes settings. Of a kernel without IPv6 its settings may be missing.
+// set writes settings. Those of IPv6 are missing in a kernel without it.
 func set(list []sysctl) error {
 	for _, s := range list {
 		file, err := os.OpenFile(s.path, os.O_WRONLY, 0)
-		if errors.Is(err, unix.ENOENT) {
+		if errors.Is(err, unix.ENOENT) && strings.HasPrefix(s.path, "/proc/sys/net/ipv6/") {
 			continue
 		}
 		if err == nil {

@@ -107,7 +107,19 @@ type route struct {
 	// source that the node's or pod's own packets get; may be invalid.
 	source netip.Addr
 	table  int
+	metric int
 	index  int // of the link
+}
+
+// metricIPv6 is what the kernel gives routes of IPv6 that name none.
+const metricIPv6 = 1024
+
+// usualMetric of routes to a destination's family.
+func usualMetric(a netip.Addr) int {
+	if a.Is6() {
+		return metricIPv6
+	}
+	return 0
 }
 
 func (r route) String() string {
@@ -120,6 +132,9 @@ func (r route) String() string {
 	}
 	if r.table != unix.RT_TABLE_MAIN {
 		s += fmt.Sprintf(" in table %d", r.table)
+	}
+	if r.metric != usualMetric(r.destination.Addr()) {
+		s += fmt.Sprintf(" metric %d", r.metric)
 	}
 	return s
 }
@@ -143,6 +158,7 @@ func setRoute(r route) *message {
 	}
 	m.AddData(nl.NewRtAttr(unix.RTA_TABLE, nl.Uint32Attr(uint32(r.table))))
 	m.AddData(nl.NewRtAttr(unix.RTA_OIF, nl.Uint32Attr(uint32(r.index))))
+	m.AddData(nl.NewRtAttr(unix.RTA_PRIORITY, nl.Uint32Attr(uint32(r.metric))))
 	if r.via.IsValid() {
 		m.AddData(nl.NewRtAttr(unix.RTA_GATEWAY, r.via.AsSlice()))
 	}
@@ -184,6 +200,7 @@ func parseRoute(data []byte) (route, bool, error) {
 		destination: netip.PrefixFrom(destination, int(header.Dst_len)),
 		onlink:      header.Flags&unix.RTNH_F_ONLINK != 0,
 		table:       int(header.Table),
+		metric:      int(number(attributes[unix.RTA_PRIORITY].Value)),
 		index:       int(number(attributes[unix.RTA_OIF].Value)),
 	}
 	if value := attributes[unix.RTA_TABLE].Value; value != nil {
@@ -208,7 +225,11 @@ func (r rule) String() string {
 	if r.from.IsValid() {
 		from = r.from.String()
 	}
-	return fmt.Sprintf("rule %d from %s to table %d", r.priority, from, r.table)
+	family := "IPv4"
+	if r.family == unix.AF_INET6 {
+		family = "IPv6"
+	}
+	return fmt.Sprintf("%s rule %d from %s to table %d", family, r.priority, from, r.table)
 }
 
 func addRule(r rule) *message {

@@ -51,14 +51,18 @@ func (e *Endpoint) want(l links, node nodeAddresses) want {
 		if !e.Primary {
 			w.rules = append(w.rules, rule{family: familyOf(a.Prefix.Addr()), priority: sourcePriority, from: a.Prefix.Addr(), table: table})
 			// What the kernel puts into the main table with the address.
-			w.routes = append(w.routes, route{destination: a.Prefix.Masked(), source: a.Prefix.Addr(), table: table, index: l.pod.index})
+			w.routes = append(w.routes, route{destination: a.Prefix.Masked(), source: a.Prefix.Addr(), table: table, metric: usualMetric(a.Prefix.Addr()), index: l.pod.index})
 		}
 		w.routes = append(w.routes, e.route(a, netip.PrefixFrom(zero(a.Prefix.Addr()), 0), a.Gateway, table, l.pod.index))
 		for _, r := range e.Routes {
 			if r.Destination.Addr().Is4() != a.Prefix.Addr().Is4() {
 				continue
 			}
-			w.routes = append(w.routes, e.route(a, r.Destination, r.Gateway, unix.RT_TABLE_MAIN, l.pod.index))
+			shared := e.route(a, r.Destination, r.Gateway, unix.RT_TABLE_MAIN, l.pod.index)
+			if !e.Primary {
+				shared.metric = e.index() // else it would replace another interface's route to the same destination
+			}
+			w.routes = append(w.routes, shared)
 			if !e.Primary {
 				w.routes = append(w.routes, e.route(a, r.Destination, r.Gateway, table, l.pod.index))
 			}
@@ -75,7 +79,7 @@ func (e *Endpoint) want(l links, node nodeAddresses) want {
 func (e *Endpoint) route(a Address, destination netip.Prefix, gateway netip.Addr, table, index int) route {
 	return route{
 		destination: destination, via: gateway, onlink: !a.Prefix.Masked().Contains(gateway) && (gateway == a.Gateway || gateway.IsLinkLocalUnicast()),
-		source: a.Prefix.Addr(), table: table, index: index,
+		source: a.Prefix.Addr(), table: table, metric: usualMetric(a.Prefix.Addr()), index: index,
 	}
 }
 
@@ -131,7 +135,7 @@ func (e *Endpoint) wantHostLeg(w *want, l links, node nodeAddresses) {
 		w.rules = append(w.rules, rule{family: familyOf(own), priority: hostLegPriority, table: e.hostLegTable()})
 		if own.Is4() {
 			seen[single(via)] = true
-			w.routes = append(w.routes, route{destination: single(via), source: own, table: e.hostLegTable(), index: l.peer.index})
+			w.routes = append(w.routes, route{destination: single(via), source: own, table: e.hostLegTable(), metric: usualMetric(own), index: l.peer.index})
 		} else {
 			via = hostLegGateway()
 		}
@@ -139,11 +143,11 @@ func (e *Endpoint) wantHostLeg(w *want, l links, node nodeAddresses) {
 		for _, destination := range e.HostLeg.destinations() {
 			if destination.Addr().Is4() == own.Is4() && !seen[destination] {
 				seen[destination] = true
-				w.routes = append(w.routes, route{destination: destination, via: via, onlink: true, source: own, table: e.hostLegTable(), index: l.peer.index})
+				w.routes = append(w.routes, route{destination: destination, via: via, onlink: true, source: own, table: e.hostLegTable(), metric: usualMetric(own), index: l.peer.index})
 			}
 		}
 		w.node.neighbours = append(w.node.neighbours, neighbour{address: own, mac: podMAC.String(), index: l.node.index})
-		w.node.routes = append(w.node.routes, route{destination: single(own), source: neighbourOf, table: unix.RT_TABLE_MAIN, index: l.node.index})
+		w.node.routes = append(w.node.routes, route{destination: single(own), source: neighbourOf, table: unix.RT_TABLE_MAIN, metric: usualMetric(own), index: l.node.index})
 	}
 }
 
