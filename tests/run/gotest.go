@@ -28,10 +28,18 @@ type event struct {
 	FailedBuild string // of a package's failure: the ImportPath that did not build
 }
 
-// runTests runs all Go tests, without Go's cache of their results, and adds them to the results. It returns an error
-// only for a failure which no test or package accounts for.
+// testTimeout is for each package. A cold build of the plugin for another system takes minutes.
+const testTimeout = "40m"
+
+// runTests runs all Go tests and adds them to the results. Tests of packages that have not changed since they passed
+// are not run again but counted from Go's cache, unless strict. It returns an error only for a failure which no test or
+// package accounts for.
 func runTests(ctx context.Context, w io.Writer, results *results) error {
-	cmd := command(ctx, "go", "test", "-json", "-count=1", "./...")
+	args := []string{"test", "-json", "-timeout=" + testTimeout}
+	if results.strict {
+		args = append(args, "-count=1")
+	}
+	cmd := command(ctx, "go", append(args, "./...")...)
 	cmd.Stderr = w
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
