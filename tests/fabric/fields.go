@@ -6,6 +6,8 @@
 package fabric
 
 import (
+	"slices"
+
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 )
@@ -67,5 +69,5 @@ func linkName(name string) []byte {
 
 // pad fills the last register of a value.
 func pad(value []byte) []byte {
-	return append(value[:len(value):len(value)], make([]byte, -len(value)&3)...)
+	return slices.Concat(value, make([]byte, -len(value)&3))
 }

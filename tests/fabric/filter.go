@@ -8,6 +8,7 @@ package fabric
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
@@ -156,7 +157,7 @@ func (f *filter) removePort(p *port) error {
 }
 
 func (f *filter) station(p *port) []nftables.SetElement {
-	return []nftables.SetElement{{Key: append(linkName(p.link), pad(p.MAC)...)}}
+	return []nftables.SetElement{{Key: slices.Concat(linkName(p.link), pad(p.MAC))}}
 }
 
 // bind makes the prefix the port's.
@@ -177,8 +178,8 @@ func (f *filter) eachSet(p *port, prefix netip.Prefix, do func(*nftables.Set, []
 		f.held.of(address):      linkName(p.subnet.bridge.Name),
 	} {
 		element := nftables.SetElement{
-			Key:    append(first[:len(first):len(first)], prefix.Masked().Addr().AsSlice()...),
-			KeyEnd: append(first[:len(first):len(first)], last(prefix).AsSlice()...),
+			Key:    slices.Concat(first, prefix.Masked().Addr().AsSlice()),
+			KeyEnd: slices.Concat(first, last(prefix).AsSlice()),
 		}
 		if err := do(set, []nftables.SetElement{element}); err != nil {
 			return fmt.Errorf("set %s: %w", set.Name, err)

@@ -120,7 +120,11 @@ func TestEgress(t *testing.T) {
 	for i, outside := range fabric.OutsideAddresses() {
 		mirror, err := probe.Serve(v.Outside(), netip.AddrPortFrom(outside, 80))
 		must(t, err)
-		t.Cleanup(func() { mirror.Close() })
+		t.Cleanup(func() {
+			if err := mirror.Close(); err != nil {
+				t.Error(err)
+			}
+		})
 		want := []netip.Addr{netip.MustParseAddr("203.0.113.1"), worker.v6}[i]
 		for network, size := range map[string]int{"tcp": 100_000, "udp": 1000} {
 			seen, err := probe.Ask(worker.Namespace, network, netip.Addr{}, netip.AddrPortFrom(outside, 80), size, probe.Timeout)

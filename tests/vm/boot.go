@@ -1,6 +1,8 @@
 // Copyright The kubectl underlay Authors
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build linux
+
 package vm
 
 import (
@@ -154,7 +156,11 @@ func connection() (*net.UnixConn, *os.File, error) {
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("connect to the machine: %w", err), theirs.Close())
 	}
-	return conn.(*net.UnixConn), theirs, nil
+	socket, ok := conn.(*net.UnixConn)
+	if !ok {
+		return nil, nil, errors.Join(fmt.Errorf("connect to the machine: %T is no Unix socket", conn), theirs.Close())
+	}
+	return socket, theirs, nil
 }
 
 // listen hands the agent's events to those who wait for them.

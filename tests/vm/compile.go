@@ -1,6 +1,8 @@
 // Copyright The kubectl underlay Authors
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build linux
+
 package vm
 
 import (
@@ -12,12 +14,12 @@ import (
 	"strings"
 )
 
-// Compile runs the go command in the folder with what makes its output run in a machine: without C, since the guest has
-// no libraries. The error carries what the compiler says.
+// Compile runs the go command in the folder such that its output runs in a machine: without C, since the guest has no
+// libraries; and as the Makefile compiles, whose results Go then finds in its cache. The error carries what the compiler says.
 func Compile(ctx context.Context, folder string, args ...string) error {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = folder
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64", "GOFLAGS=-trimpath -buildvcs=false")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, bytes.TrimSpace(out))
 	}

@@ -1,6 +1,8 @@
 // Copyright The kubectl underlay Authors
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build linux
+
 package vm
 
 import (

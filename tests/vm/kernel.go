@@ -1,6 +1,8 @@
 // Copyright The kubectl underlay Authors
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build linux
+
 package vm
 
 import (
@@ -74,12 +76,12 @@ func unpack(ctx context.Context, file, folder string, want func(name string) boo
 }
 
 // untar writes the wanted regular files of an archive below the folder.
-func untar(archive io.Reader, folder string, want func(name string) bool) error {
+func untar(archive io.Reader, folder string, want func(name string) bool) (err error) {
 	root, err := openRoot(folder)
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer func() { err = errors.Join(err, root.Close()) }()
 	for reader := tar.NewReader(archive); ; {
 		header, err := reader.Next()
 		if errors.Is(err, io.EOF) {

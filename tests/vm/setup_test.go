@@ -1,6 +1,8 @@
 // Copyright The kubectl underlay Authors
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build linux
+
 package vm
 
 import (
@@ -88,7 +90,7 @@ func TestArchive(t *testing.T) {
 		t.Fatal(err)
 	}
 	folder := t.TempDir()
-	cmd := exec.Command(kit.Busybox, "cpio", "-i")
+	cmd := exec.CommandContext(t.Context(), kit.Busybox, "cpio", "-i")
 	cmd.Dir, cmd.Stdin = folder, &archived
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("unpack: %v\n%s", err, out)

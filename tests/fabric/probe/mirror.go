@@ -13,7 +13,6 @@ import (
 	"net"
 	"net/netip"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/underlay-dev/kubectl-underlay/tests/fabric/netns"
@@ -22,8 +21,8 @@ import (
 // Mirror is a server that tells its clients by which address it sees them, by TCP and UDP on the same port. An answer is as
 // long as its question: a line with the address, and padding.
 type Mirror struct {
-	listener net.Listener
-	packets  net.PacketConn
+	listener *net.TCPListener
+	packets  *net.UDPConn
 }
 
 // Serve starts a mirror in the namespace.
@@ -31,13 +30,13 @@ func Serve(in *netns.Namespace, address netip.AddrPort) (*Mirror, error) {
 	m := &Mirror{}
 	err := in.Do(func() error {
 		var err error
-		if m.listener, err = net.Listen("tcp", address.String()); err != nil {
+		if m.listener, err = net.ListenTCP("tcp", net.TCPAddrFromAddrPort(address)); err != nil {
 			return err
 		}
-		if m.packets, err = net.ListenPacket("udp", m.listener.Addr().String()); err != nil {
+		if m.packets, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(address)); err != nil {
 			return errors.Join(err, m.listener.Close())
 		}
-		return whole(m.packets.(syscall.Conn), address.Addr())
+		return whole(m.packets, address.Addr())
 	})
 	if err != nil {
 		return nil, fmt.Errorf("serve a mirror: %w", err)
@@ -58,9 +57,8 @@ func (m *Mirror) serveTCP() {
 		}
 		go func() {
 			defer conn.Close()
-			question, err := io.ReadAll(conn)
-			if err == nil {
-				conn.Write(answer(len(question), conn.RemoteAddr())) // a client that is gone needs no answer
+			if question, err := io.ReadAll(conn); err == nil {
+				_, _ = conn.Write(answer(len(question), conn.RemoteAddr())) // a client that is gone needs no answer
 			}
 		}()
 	}
@@ -73,8 +71,8 @@ func (m *Mirror) serveUDP() {
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		if err == nil { // an earlier answer may have been refused
-			m.packets.WriteTo(answer(n, client), client)
+		if err == nil { // an earlier answer may have been refused, as this one may be
+			_, _ = m.packets.WriteTo(answer(n, client), client)
 		}
 	}
 }

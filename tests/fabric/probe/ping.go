@@ -44,7 +44,7 @@ func ping(from *netns.Namespace, source, target netip.Addr, bytes int, deadline 
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	answer := make([]byte, 1<<16) // of IPv4 the kernel gives the IP header too, which Go takes off
 	return again(deadline, func(until time.Time) error {
 		if err := conn.SetDeadline(until); err != nil {
@@ -80,23 +80,19 @@ func again(deadline time.Time, send func(until time.Time) error) error {
 }
 
 // listen opens a raw socket for ICMP, which needs root.
-func listen(from *netns.Namespace, source, target netip.Addr) (net.PacketConn, error) {
+func listen(from *netns.Namespace, source, target netip.Addr) (*net.IPConn, error) {
 	network := "ip4:icmp"
 	if target.Is6() {
 		network = "ip6:ipv6-icmp"
 	}
-	address := ""
-	if source.IsValid() {
-		address = source.String()
-	}
-	var conn net.PacketConn
+	var conn *net.IPConn
 	err := from.Do(func() error {
 		var err error
-		conn, err = net.ListenPacket(network, address)
+		conn, err = net.ListenIP(network, &net.IPAddr{IP: source.AsSlice(), Zone: source.Zone()})
 		if err != nil {
 			return err
 		}
-		return whole(conn.(syscall.Conn), target)
+		return whole(conn, target)
 	})
 	return conn, err
 }

@@ -6,6 +6,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,9 +27,9 @@ const waitDelay = 2 * time.Second
 
 // agent runs what the host asks for. Its processes run side by side.
 type agent struct {
-	mu      sync.Mutex // guards what follows
-	events  *json.Encoder
-	running map[int]*os.Process // by the ID of the request
+	mu     sync.Mutex // guards what follows
+	events *json.Encoder
+	kill   map[int]context.CancelFunc // by the ID of the request that runs
 }
 
 // serve answers requests until the host closes the port.
@@ -43,7 +44,7 @@ func serve() error {
 	}
 	defer port.Close()
 
-	a := &agent{events: json.NewEncoder(port), running: map[int]*os.Process{}}
+	a := &agent{events: json.NewEncoder(port), kill: map[int]context.CancelFunc{}}
 	if err := a.send(wire.Event{Ready: true}); err != nil {
 		return err
 	}
@@ -57,9 +58,10 @@ func serve() error {
 		}
 		switch {
 		case request.Run != nil:
-			go a.run(request.ID, *request.Run)
+			ctx := a.begin(request.ID) // before the next request, which may be to kill it
+			go a.run(ctx, request.ID, *request.Run)
 		case request.Kill != nil:
-			a.kill(*request.Kill)
+			a.cancel(*request.Kill)
 		}
 	}
 }
@@ -82,56 +84,57 @@ func findPort(class string) (string, error) {
 	return "", fmt.Errorf("find the port to the host: no virtio port is named %s", wire.Port)
 }
 
-// run runs one process to its end. Grandchildren that keep its output open do not delay the end by more than a moment.
-func (a *agent) run(id int, r wire.Run) {
-	cmd := exec.Command(r.Args[0], r.Args[1:]...)
+// begin makes a request one that can be cancelled.
+func (a *agent) begin(id int) context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.kill[id] = cancel
+	return ctx
+}
+
+// cancel ends a request that still runs.
+func (a *agent) cancel(id int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if cancel, ok := a.kill[id]; ok {
+		cancel()
+		delete(a.kill, id)
+	}
+}
+
+// run runs one process to its end, and reports that.
+func (a *agent) run(ctx context.Context, id int, r wire.Run) {
+	defer a.cancel(id)
+	event := wire.Event{ID: id}
+	if code, err := a.execute(ctx, id, r); err != nil {
+		event.Error = err.Error()
+	} else {
+		event.Exit = &code
+	}
+	if err := a.send(event); err != nil { // a host that no longer listens needs no report
+		fmt.Fprintln(os.Stderr, "agent:", err)
+	}
+}
+
+// execute runs a process and returns its exit code. When the context ends, its process group is killed.
+func (a *agent) execute(ctx context.Context, id int, r wire.Run) (int, error) {
+	cmd := exec.CommandContext(ctx, r.Args[0], r.Args[1:]...)
 	cmd.Dir = r.Dir
 	cmd.Env = append(os.Environ(), r.Env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = waitDelay
 	out := output{agent: a, id: id}
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.WaitDelay = waitDelay
-
-	a.mu.Lock()
-	err := cmd.Start()
-	if err == nil {
-		a.running[id] = cmd.Process
-	}
-	a.mu.Unlock()
-	if err != nil {
-		a.report(wire.Event{ID: id, Error: err.Error()})
-		return
-	}
-
-	err = cmd.Wait()
-	a.mu.Lock()
-	delete(a.running, id)
-	a.mu.Unlock()
+	err := cmd.Run()
 	if cmd.ProcessState == nil {
-		a.report(wire.Event{ID: id, Error: err.Error()})
-		return
+		return 0, err // could not be started
 	}
-	code := exitCode(cmd.ProcessState.Sys().(syscall.WaitStatus))
-	a.report(wire.Event{ID: id, Exit: &code})
-}
-
-// exitCode is the exit code as shells have it.
-func exitCode(status syscall.WaitStatus) int {
-	if status.Signaled() {
-		return 128 + int(status.Signal())
+	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		return 128 + int(status.Signal()), nil
 	}
-	return status.ExitStatus()
-}
-
-// kill ends the process group of a request, if it still runs.
-func (a *agent) kill(id int) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if process, ok := a.running[id]; ok {
-		if err := syscall.Kill(-process.Pid, syscall.SIGKILL); err != nil {
-			fmt.Fprintf(os.Stderr, "agent: kill %d: %v\n", process.Pid, err)
-		}
-	}
+	return cmd.ProcessState.ExitCode(), nil
 }
 
 func (a *agent) send(event wire.Event) error {
@@ -141,13 +144,6 @@ func (a *agent) send(event wire.Event) error {
 		return fmt.Errorf("write to the host: %w", err)
 	}
 	return nil
-}
-
-// report sends the last event of a request. A host that no longer listens needs none.
-func (a *agent) report(event wire.Event) {
-	if err := a.send(event); err != nil {
-		fmt.Fprintln(os.Stderr, "agent:", err)
-	}
 }
 
 // output sends what a process writes to the host.

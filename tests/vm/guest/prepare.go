@@ -6,6 +6,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -109,7 +110,7 @@ func mountShares() error {
 }
 
 func bringUpLoopback() error {
-	out, err := exec.Command("/bin/busybox", "ip", "link", "set", "lo", "up").CombinedOutput()
+	out, err := exec.CommandContext(context.Background(), "/bin/busybox", "ip", "link", "set", "lo", "up").CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("bring up lo: %w: %s", err, out)
 	}

@@ -1,6 +1,8 @@
 // Copyright The kubectl underlay Authors
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build linux
+
 // Command run runs Go tests inside a virtual machine with a stock Debian kernel:
 //
 //	go run ./tests/vm/run [flags] [package ...] [-- test flags]
@@ -27,19 +29,29 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-func main() {
+func main() { os.Exit(exitCode()) }
+
+func exitCode() int {
+	// Who stops "go run" alone stops this too, and with it the machine.
+	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(syscall.SIGTERM), 0, 0, 0); err != nil {
+		fmt.Fprintln(os.Stderr, "vm: follow the parent process:", err)
+		return 2
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp):
+		return 0
 	case errors.Is(err, errFailed()):
-		os.Exit(1)
+		return 1
 	default:
 		fmt.Fprintln(os.Stderr, "vm:", err)
-		os.Exit(2)
+		return 2
 	}
 }
 
@@ -92,7 +104,7 @@ type failed struct{}
 
 func (failed) Error() string { return "tests failed" }
 
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
 	o, err := parse(args, stderr)
 	if err != nil {
 		return err
@@ -112,7 +124,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer machine.close()
+	defer func() { err = errors.Join(err, machine.close()) }()
 
 	report := &report{out: stdout, json: o.json}
 	err = machine.test(ctx, packages, report)
