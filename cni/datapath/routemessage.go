@@ -252,7 +252,7 @@ func deleteRule(r rule) *message {
 	m := addRule(r)
 	m.Type = unix.RTM_DELRULE
 	m.Flags = unix.NLM_F_REQUEST
-	m.what, m.fine = "remove "+r.String(), []unix.Errno{unix.ENOENT}
+	m.what, m.fine = "remove "+r.String(), []unix.Errno{unix.ENOENT, unix.EAFNOSUPPORT} // the latter of a kernel without IPv6
 	return m
 }
 

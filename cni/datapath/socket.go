@@ -67,7 +67,8 @@ func openSocket() (*socket, error) {
 	// Both make answers better, and a kernel without them answers too.
 	_ = unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_EXT_ACK, 1)
 	_ = unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_CAP_ACK, 1)
-	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+	// Connected to the kernel, the socket takes messages from nobody else.
+	if err := unix.Connect(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		s.close()
 		return nil, fmt.Errorf("open netlink: %w", err)
 	}
@@ -210,7 +211,7 @@ func (s *socket) dumpOnce(m *message) (list [][]byte, whole bool, err error) {
 
 func (s *socket) send(data []byte) error {
 	for {
-		err := unix.Sendto(s.fd, data, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
+		_, err := unix.Write(s.fd, data)
 		if !errors.Is(err, unix.EINTR) {
 			return err
 		}
@@ -219,7 +220,7 @@ func (s *socket) send(data []byte) error {
 
 func (s *socket) receive() ([]syscall.NetlinkMessage, error) {
 	for {
-		n, _, err := unix.Recvfrom(s.fd, s.buffer, 0)
+		n, err := unix.Read(s.fd, s.buffer)
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
