@@ -41,8 +41,8 @@ generate: ## Bring generated files up to date
 	$(TOOL) controller-gen crd paths=./api/v1alpha1 output:crd:dir=manifests/crds
 	go generate ./...
 
-demo: ## Show the plugin at work, on a real API server and a simulated EC2
-	@go run ./tests/demo
+demo: ## Show the plugin at work, on a real API server and a simulated EC2; KEEP=1 leaves them to play with
+	@go run ./tests/demo $(if $(KEEP),-keep)
 
 bench: ## Measure; figures go to build/bench
 	@go run ./tests/bench

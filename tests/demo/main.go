@@ -9,6 +9,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -26,9 +27,11 @@ import (
 const walkthrough = "docs/examples/walkthrough.yaml"
 
 func main() {
+	keep := flag.Bool("keep", false, "leave API server and EC2 simulator running until interrupted")
+	flag.Parse()
 	log.SetLogger(logr.Discard()) // what goes wrong comes back as an error
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Stdout)
+	err := run(ctx, os.Stdout, *keep)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
@@ -52,7 +55,7 @@ func steps() []step {
 	}
 }
 
-func run(ctx context.Context, out io.Writer) (err error) {
+func run(ctx context.Context, out io.Writer, keep bool) (err error) {
 	began := time.Now()
 	say(out, "Preparing: API server, EC2 simulator and plugin. The first time builds them, which takes some minutes.")
 	stage, err := setUp(ctx, os.Stderr)
@@ -67,6 +70,10 @@ func run(ctx context.Context, out io.Writer) (err error) {
 			return fmt.Errorf("%s: %w", s.command, err)
 		}
 	}
+	if keep {
+		stage.wait(ctx, out)
+		return nil
+	}
 	fmt.Fprintf(out, `
 Done in %s; everything was stopped and removed. What to try next, without cluster and cloud:
   export PATH="$PWD/build:$PATH"
@@ -75,6 +82,21 @@ Done in %s; everything was stopped and removed. What to try next, without cluste
   kubectl underlay init --no-operator --inventory %[2]s --for spiderpool --export
 `, time.Since(began).Round(time.Second), walkthrough)
 	return nil
+}
+
+// wait says how to reach the stage from another terminal, and waits for an interrupt.
+func (s *stage) wait(ctx context.Context, out io.Writer) {
+	fmt.Fprint(out, "\nRunning until Ctrl-C. In another terminal:\n")
+	for _, setting := range s.env {
+		name, value, _ := strings.Cut(setting, "=")
+		switch {
+		case name == "PATH":
+			fmt.Fprintf(out, "  export PATH=%s:$PATH\n", filepath.SplitList(value)[0])
+		case name == "KUBECONFIG", strings.HasPrefix(name, "AWS_"):
+			fmt.Fprintf(out, "  export %s\n", setting)
+		}
+	}
+	<-ctx.Done()
 }
 
 func say(out io.Writer, line string) { fmt.Fprintln(out, line) }
