@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/underlay-dev/kubectl-underlay/cni/nodefile"
 )
 
@@ -93,12 +95,11 @@ func isRefusal(err error) bool {
 }
 
 func (r *Request) validate() error {
-	bad := func(s string) bool { return s == "" || len(s) > 1024 || strings.Contains(s, keySeparator) }
-	switch {
-	case bad(r.Owner.ContainerID) || strings.HasPrefix(r.Owner.ContainerID, foundPrefix):
-		return refuse("container id %q must be one that a runtime gives", r.Owner.ContainerID)
-	case bad(r.Owner.IfName):
-		return refuse("interface name %q must be one that Linux allows", r.Owner.IfName)
+	switch o := r.Owner; {
+	case o.ContainerID == "" || len(o.ContainerID) > 1024 || strings.HasPrefix(o.ContainerID, foundPrefix):
+		return refuse("container id %q must be one that a runtime gives", o.ContainerID)
+	case o.IfName == "" || len(o.IfName) >= unix.IFNAMSIZ || strings.ContainsAny(o.IfName, "/\x00 "):
+		return refuse("interface name %q must be one that Linux allows", o.IfName)
 	}
 	seen := map[nodefile.Family]netip.Addr{}
 	for _, a := range r.Wanted {
@@ -171,6 +172,9 @@ func (a *allocator) again(r Record) (Allocation, error) {
 
 // adopt gives an owner the addresses which were found in its namespace when the store was made.
 func (a *allocator) adopt() (Allocation, bool, error) {
+	if any, err := a.anyFound(); err != nil || !any {
+		return Allocation{}, false, err
+	}
 	found, known, err := a.record(foundOwner(a.req.Netns, a.req.Owner.IfName))
 	if err != nil || !known {
 		return Allocation{}, false, err

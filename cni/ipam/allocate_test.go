@@ -393,7 +393,7 @@ func TestAllocate(t *testing.T) {
 			w.want(w.addRequest(r), "10.0.1.0")
 		}},
 		"bad names": {ipv4(), func(w *world) {
-			for _, o := range []Owner{{"", "eth0"}, {"a", ""}, {"a\x00b", "eth0"}, {"a", "eth0\x00"}, {foundPrefix + "1", "eth0"}, {strings.Repeat("a", 2000), "eth0"}} {
+			for _, o := range []Owner{{"", "eth0"}, {"a", ""}, {"a", "eth0\x00"}, {"a", "eth0/1"}, {"a", "sixteen-bytes-if"}, {foundPrefix + "1", "eth0"}, {strings.Repeat("a", 2000), "eth0"}} {
 				r := request("a")
 				r.Owner = o
 				w.wantPart(w.addRequest(r), "must be one that")

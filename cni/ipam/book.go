@@ -28,10 +28,10 @@ type poolID uint32
 
 // entry is what the store knows of one address.
 type entry struct {
-	state state
-	pool  poolID
-	at    time.Duration // of released and quarantined, since boot
-	owner Owner         // of held
+	state  state
+	pool   poolID
+	at     time.Duration // of released and quarantined, since boot
+	record recordID      // of held
 }
 
 // book is the store's buckets in one transaction. Its methods are the only ones that change addresses, queue, runs and the counters of pools.
@@ -43,7 +43,7 @@ type entry struct {
 //   - runs: the addresses of all entries as maximal runs: first to last address; no two runs touch. So the next fresh address is found without
 //     looking at each one.
 //   - pools: one row for each pool that has ever handed out an address; its counters are the numbers of its held and of its released entries.
-//   - records: each address of a record is held by it, and each held entry's owner has a record with that address.
+//   - records: each address of a record is held by it, and each held entry's record has that address.
 //
 // Nothing here costs more than O(log n) of the addresses in use; nothing depends on a range's size.
 type book struct {
@@ -152,7 +152,7 @@ func (b *book) oldest(s state, pool poolID) (netip.Addr, time.Duration, bool, er
 func encodeEntry(e entry) []byte {
 	value := queuePrefix(e.state, e.pool)
 	if e.state == held {
-		return append(value, recordKey(e.owner)...)
+		return append(value, e.record...)
 	}
 	return appendTime(value, e.at)
 }
@@ -165,9 +165,8 @@ func decodeEntry(value []byte) (entry, error) {
 	e := entry{state: state(value[0]), pool: readPoolID(value[1:])}
 	switch {
 	case e.state == held:
-		var err error
-		e.owner, err = parseRecordKey(value[fixed:])
-		return e, err
+		e.record = recordID(value[fixed:])
+		return e, nil
 	case (e.state == released || e.state == quarantined) && len(value) == fixed+8:
 		e.at = readTime(value[fixed:])
 		return e, nil

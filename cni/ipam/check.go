@@ -102,7 +102,7 @@ func (i *inspector) checkRecords() error {
 			return err
 		}
 		name := fmt.Sprintf("record of container %s, interface %s", r.ContainerID, r.IfName)
-		if !bytes.Equal(k, recordKey(r.Owner)) {
+		if recordID(k) != recordKey(r.Owner) {
 			i.add(name, "it stands under the key %q", k)
 		}
 		if len(r.Leases) == 0 {
@@ -115,8 +115,8 @@ func (i *inspector) checkRecords() error {
 				return err
 			case !known || e.state != held:
 				i.add(name, "its address %s is not held", l.Address)
-			case e.owner != r.Owner:
-				i.add(name, "its address %s is held by container %s, interface %s", l.Address, e.owner.ContainerID, e.owner.IfName)
+			case e.record != recordKey(r.Owner):
+				i.add(name, "its address %s is held by %s", l.Address, i.holderOf(e.record))
 			case i.rows[e.pool].name != l.Pool:
 				i.add(name, "its address %s is of pool %q, and counted in %q", l.Address, l.Pool, i.rows[e.pool].name)
 			}
@@ -159,7 +159,7 @@ func (i *inspector) checkEntry(a netip.Addr, e entry) error {
 	switch e.state {
 	case held:
 		i.held[e.pool]++
-		r, known, err := i.record(e.owner)
+		r, known, err := i.recordAt(e.record)
 		if err != nil {
 			return err
 		}
@@ -170,7 +170,7 @@ func (i *inspector) checkEntry(a netip.Addr, e entry) error {
 			}
 		}
 		if !known || times != 1 {
-			i.add(a, "it is held by container %s, interface %s, whose record has it %d times", e.owner.ContainerID, e.owner.IfName, times)
+			i.add(a, "it is held by %s, whose record has it %d times", i.holderOf(e.record), times)
 		}
 		return nil
 	case released:

@@ -170,7 +170,7 @@ func (c *chooser) take(a netip.Addr) error {
 	case !known:
 		return nil
 	case e.state == held:
-		return &TakenError{Address: a, Reason: "is held by " + c.holderOf(e.owner)}
+		return &TakenError{Address: a, Reason: "is held by " + c.holderOf(e.record)}
 	case e.state == quarantined && e.at > c.now:
 		return &TakenError{Address: a, Reason: fmt.Sprintf("is used by something else on this node, and is tried again in %s", (e.at - c.now).Round(time.Second))}
 	case e.state == released && !c.hasRested(e.at):
@@ -179,16 +179,18 @@ func (c *chooser) take(a netip.Addr) error {
 	return nil
 }
 
-// holderOf names an owner as people know it.
-func (b *book) holderOf(o Owner) string {
-	r, known, err := b.record(o)
+// holderOf names the owner of a record as people know it.
+func (b *book) holderOf(id recordID) string {
+	r, known, err := b.recordAt(id)
 	switch {
-	case err == nil && known && r.Pod.Name != "":
-		return fmt.Sprintf("pod %s/%s (%s)", r.Pod.Namespace, r.Pod.Name, o.IfName)
-	case strings.HasPrefix(o.ContainerID, foundPrefix):
-		return fmt.Sprintf("a pod in network namespace %s (%s)", r.Netns.Path, o.IfName)
+	case err != nil || !known:
+		return fmt.Sprintf("record %q", id)
+	case r.Pod.Name != "":
+		return fmt.Sprintf("pod %s/%s (%s)", r.Pod.Namespace, r.Pod.Name, r.IfName)
+	case strings.HasPrefix(r.ContainerID, foundPrefix):
+		return fmt.Sprintf("a pod in network namespace %s (%s)", r.Netns.Path, r.IfName)
 	}
-	return fmt.Sprintf("container %s (%s)", o.ContainerID, o.IfName)
+	return fmt.Sprintf("container %s (%s)", r.ContainerID, r.IfName)
 }
 
 // moveCursor remembers the fresh address that was chosen, if one was. The row is read again: its counters may have changed.

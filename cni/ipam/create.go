@@ -116,7 +116,7 @@ func (s *Store) recordsOf(found []Found) []Record {
 	var owners []Owner
 	seen := map[string]bool{}
 	for _, f := range found {
-		a := f.Lease.Address
+		a := f.Address
 		if !a.IsValid() || seen[a.String()] {
 			s.options.Log(fmt.Sprintf("address %s is held twice or is none: namespace %s, interface %s", a, f.Netns.Path, f.IfName))
 			continue
@@ -129,7 +129,7 @@ func (s *Store) recordsOf(found []Found) []Record {
 			records[owner] = r
 			owners = append(owners, owner)
 		}
-		r.Leases = append(r.Leases, f.Lease)
+		r.Leases = append(r.Leases, Lease{Address: a})
 	}
 	list := make([]Record, len(owners))
 	for i, o := range owners {

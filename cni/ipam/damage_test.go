@@ -32,9 +32,9 @@ func (w *world) finds(list ...string) {
 		for _, s := range list {
 			fields := strings.Fields(s)
 			found = append(found, Found{
-				Lease:  Lease{Address: netip.MustParseAddr(fields[2])},
-				IfName: fields[1],
-				Netns:  Netns{Path: "/run/netns/" + fields[0], Inode: 4026530000 + uint64(fields[0][0])},
+				Address: netip.MustParseAddr(fields[2]),
+				IfName:  fields[1],
+				Netns:   Netns{Path: "/run/netns/" + fields[0], Inode: 4026530000 + uint64(fields[0][0])},
 			})
 		}
 		return found, nil
@@ -189,7 +189,7 @@ func wounds() map[string]func(w *world) {
 			return bucket(tx, "header").Put(headerKey(), []byte(`{"schema": 2, "bootID": "boot-1"}`))
 		}),
 		"a header of nothing": inside(func(tx *bbolt.Tx) error { return bucket(tx, "header").Put(headerKey(), nil) }),
-		"a record of nothing": inside(func(tx *bbolt.Tx) error { return bucket(tx, "records").Put(recordKey(owner("a")), []byte("{")) }),
+		"a record of nothing": inside(func(tx *bbolt.Tx) error { return bucket(tx, "records").Put([]byte(recordKey(owner("a"))), []byte("{")) }),
 		"an entry of nothing": inside(func(tx *bbolt.Tx) error {
 			return bucket(tx, "addresses").Put(addressKey(netip.MustParseAddr("10.0.1.0")), []byte("x"))
 		}),

@@ -5,6 +5,7 @@ package ipam
 
 import (
 	"encoding/binary"
+	"hash/fnv"
 	"net/netip"
 	"strings"
 	"time"
@@ -15,9 +16,6 @@ const (
 	familyIPv4 = '4'
 	familyIPv6 = '6'
 )
-
-// keySeparator stands between the parts of a record's key; neither a container id nor an interface name may hold it.
-const keySeparator = "\x00"
 
 // addressKey is how an address is written in keys and values.
 func addressKey(a netip.Addr) []byte {
@@ -40,19 +38,29 @@ func parseAddress(key []byte) (netip.Addr, error) {
 	return netip.Addr{}, damaged("%q is not an address", key)
 }
 
-// recordKey is the key of an owner's record.
-func recordKey(o Owner) []byte {
-	return []byte(o.ContainerID + keySeparator + o.IfName)
+// recordID is a record's key: what kind it is, a hash of the container id, and the interface's name. Runtimes' ids have 64 characters, and would fill the
+// pages of addresses and records, each of which is one page fault in a process that has just started.
+type recordID string
+
+// The kinds of records: of containers, and of what was found in live namespaces when the store was made.
+const (
+	kindContainer = 'c'
+	kindFound     = 'f'
+)
+
+// containerPrefix starts the keys of all records of a container: 96 bits do not collide by chance, and whoever reads a record compares its owner.
+func containerPrefix(containerID string) string {
+	kind := byte(kindContainer)
+	if strings.HasPrefix(containerID, foundPrefix) {
+		kind = kindFound
+	}
+	h := fnv.New128a()
+	_, _ = h.Write([]byte(containerID)) // never fails
+	return string(h.Sum([]byte{kind})[:1+12])
 }
 
-// parseRecordKey reads what recordKey wrote.
-func parseRecordKey(key []byte) (Owner, error) {
-	id, name, ok := strings.Cut(string(key), keySeparator)
-	if !ok {
-		return Owner{}, damaged("%q is not the key of a record", key)
-	}
-	return Owner{ContainerID: id, IfName: name}, nil
-}
+// recordKey is the key of an owner's record.
+func recordKey(o Owner) recordID { return recordID(containerPrefix(o.ContainerID) + o.IfName) }
 
 // queuePrefix is the start of all queue keys of one state and pool.
 func queuePrefix(s state, pool poolID) []byte {

@@ -19,6 +19,13 @@ type poolRow struct {
 	cursor netip.Addr
 }
 
+// anyFound says whether addresses are held that were found in live namespaces. It spares everybody else from looking for their records.
+func (b *book) anyFound() (bool, error) {
+	key := appendPoolID(nil, 0)
+	r, err := decodeRow(key, b.pools.Get(key))
+	return r.held > 0, err
+}
+
 // row of a pool by name; a new one if it has none yet.
 func (b *book) row(name string) (poolRow, error) {
 	rows, err := b.rows()

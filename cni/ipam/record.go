@@ -4,6 +4,7 @@
 package ipam
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/netip"
 	"slices"
@@ -67,7 +68,16 @@ const foundPrefix = "~netns-"
 
 // record of an owner; false if there is none.
 func (b *book) record(o Owner) (Record, bool, error) {
-	value := b.records.Get(recordKey(o))
+	r, known, err := b.recordAt(recordKey(o))
+	if known && r.Owner != o {
+		return Record{}, false, damaged("the record of container %s, interface %s, stands under the key of container %s, interface %s", r.ContainerID, r.IfName, o.ContainerID, o.IfName)
+	}
+	return r, known, err
+}
+
+// recordAt is the record under a key; false if there is none.
+func (b *book) recordAt(id recordID) (Record, bool, error) {
+	value := b.records.Get([]byte(id))
 	if value == nil {
 		return Record{}, false, nil
 	}
@@ -89,9 +99,9 @@ func (b *book) putRecord(r Record) error {
 		if e, _, err := b.entry(l.Address); err != nil {
 			return err
 		} else if e.state == held {
-			return damaged("address %s was to be held twice, by containers %s and %s", l.Address, e.owner.ContainerID, r.ContainerID)
+			return damaged("address %s was to be held twice, by record %q and container %s", l.Address, e.record, r.ContainerID)
 		}
-		if err := b.put(l.Address, entry{state: held, pool: id, owner: r.Owner}); err != nil {
+		if err := b.put(l.Address, entry{state: held, pool: id, record: recordKey(r.Owner)}); err != nil {
 			return err
 		}
 	}
@@ -105,7 +115,7 @@ func (b *book) writeRecord(r Record) error {
 		return err
 	}
 	b.changed = true
-	return b.records.Put(recordKey(r.Owner), value)
+	return b.records.Put([]byte(recordKey(r.Owner)), value)
 }
 
 // dropRecord removes a record; give says what becomes of each address.
@@ -115,7 +125,7 @@ func (b *book) dropRecord(r Record, give func(a netip.Addr, e entry) error) erro
 		if err != nil {
 			return err
 		}
-		if !known || e.state != held || e.owner != r.Owner {
+		if !known || e.state != held || e.record != recordKey(r.Owner) {
 			return damaged("address %s of container %s, interface %s, is not held by it", l.Address, r.ContainerID, r.IfName)
 		}
 		if err := give(l.Address, e); err != nil {
@@ -123,11 +133,11 @@ func (b *book) dropRecord(r Record, give func(a netip.Addr, e entry) error) erro
 		}
 	}
 	b.changed = true
-	return b.records.Delete(recordKey(r.Owner))
+	return b.records.Delete([]byte(recordKey(r.Owner)))
 }
 
-// owned lists the records whose container id starts with prefix; the key's separator behind an id makes it the whole id.
-func (b *book) owned(prefix string) ([]Record, error) {
+// recordsWith lists the records whose key starts with prefix, in the order of containers and interfaces.
+func (b *book) recordsWith(prefix string) ([]Record, error) {
 	var list []Record
 	cursor := b.records.Cursor()
 	for k, v := cursor.Seek([]byte(prefix)); k != nil && string(k[:min(len(k), len(prefix))]) == prefix; k, v = cursor.Next() {
@@ -137,6 +147,9 @@ func (b *book) owned(prefix string) ([]Record, error) {
 		}
 		list = append(list, r)
 	}
+	slices.SortFunc(list, func(x, y Record) int {
+		return cmp.Or(cmp.Compare(x.ContainerID, y.ContainerID), cmp.Compare(x.IfName, y.IfName))
+	})
 	return list, nil
 }
 

@@ -17,17 +17,20 @@ func (s *Store) Release(owner Owner, netnsPath string) ([]Record, error) {
 		if err != nil || known {
 			return []Record{r}, err
 		}
-		if netnsPath == "" {
-			return nil, nil
+		if any, err := b.anyFound(); netnsPath == "" || err != nil || !any {
+			return nil, err
 		}
-		found, err := b.owned(foundPrefix)
+		found, err := b.recordsWith(string(rune(kindFound)))
 		return slices.DeleteFunc(found, func(r Record) bool { return r.Netns.Path != netnsPath || r.IfName != owner.IfName }), err
 	})
 }
 
 // ReleaseContainer takes back the addresses of all interfaces of a container.
 func (s *Store) ReleaseContainer(containerID string) ([]Record, error) {
-	return s.remove(s.rest, func(b *book) ([]Record, error) { return b.owned(containerID + keySeparator) })
+	return s.remove(s.rest, func(b *book) ([]Record, error) {
+		list, err := b.recordsWith(containerPrefix(containerID))
+		return slices.DeleteFunc(list, func(r Record) bool { return r.ContainerID != containerID }), err
+	})
 }
 
 // Cancel takes back the addresses of an ADD that failed, after its link is gone: nobody has seen them, so they need no rest, and a pod that fails
@@ -88,7 +91,7 @@ func (s *Store) List() ([]Record, error) {
 	var list []Record
 	err := s.view(func(b *book) error {
 		var err error
-		list, err = b.owned("")
+		list, err = b.recordsWith("")
 		return err
 	})
 	return list, err

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -37,9 +38,9 @@ type Options struct {
 
 // Found is an address that a live network namespace holds.
 type Found struct {
-	Lease  Lease // Pool may be empty
-	IfName string
-	Netns  Netns
+	Address netip.Addr
+	IfName  string
+	Netns   Netns
 	// MAC of the interface that carries it; may be empty.
 	MAC string
 }
