@@ -112,10 +112,10 @@ func found() ([]ipam.Found, error) {
 	addresses := make([]ipam.Found, len(list))
 	for i, f := range list {
 		addresses[i] = ipam.Found{
-			Lease:  ipam.Lease{Address: f.Address},
-			IfName: f.Name,
-			Netns:  ipam.Netns{Path: f.Namespace, Inode: f.Inode},
-			MAC:    f.MAC,
+			Address: f.Address,
+			IfName:  f.Name,
+			Netns:   ipam.Netns{Path: f.Namespace, Inode: f.Inode},
+			MAC:     f.MAC,
 		}
 	}
 	return addresses, nil
