@@ -22,7 +22,7 @@ import (
 )
 
 // lost is how long to wait for an answer that must not come; the counters prove why.
-const lost = time.Second
+const lost = 250 * time.Millisecond
 
 // newVPC makes the walkthrough's VPC: two subnets, three nodes with an ENI for pods each, two of them in one subnet.
 func newVPC(t *testing.T) *vpc {
@@ -192,20 +192,29 @@ func (v *vpc) wantPings(t *testing.T, from, to pod) {
 	}
 }
 
-// wantDrops pings the target, which must not answer, and expects drops for this reason. A pod that lost its addresses may cause others by itself.
-func (v *vpc) wantDrops(t *testing.T, reason fabric.Reason, from pod, target netip.Addr) {
+// wantDrops pings the target, which must not answer, until the fabric has dropped something for this reason. A pod that
+// lost its addresses may cause other drops by itself.
+func (v *vpc) wantDrops(t *testing.T, reason fabric.Reason, from *netns.Namespace, source, target netip.Addr) {
 	t.Helper()
-	source := from.v4
-	if target.Is6() {
-		source = from.v6
-	}
-	drops := v.dropped(t, func() {
-		if err := probe.Ping(from.Namespace, source, target, 100, lost); err == nil {
-			t.Errorf("%s answers %s", target, source)
+	var drops map[fabric.Reason]uint64
+	for deadline := time.Now().Add(probe.Timeout); drops[reason] == 0; {
+		if time.Now().After(deadline) {
+			t.Errorf("ping from %s to %s: the fabric dropped %v, want %s among them", source, target, drops, reason)
+			return
 		}
-	})
-	if drops[reason] == 0 {
-		t.Errorf("ping from %s to %s: the fabric dropped %v, want %s among them", source, target, drops, reason)
+		drops = v.dropped(t, func() {
+			if err := probe.Ping(from, source, target, 100, lost); err == nil {
+				t.Errorf("%s answers %s", target, source)
+			}
+		})
+	}
+}
+
+// wantAllDrops does so with both families.
+func (v *vpc) wantAllDrops(t *testing.T, reason fabric.Reason, from, to pod) {
+	t.Helper()
+	for i, target := range to.addresses() {
+		v.wantDrops(t, reason, from.Namespace, from.addresses()[i], target)
 	}
 }
 

@@ -67,6 +67,9 @@ func again(deadline time.Time, send func(until time.Time) error) error {
 	const interval = 500 * time.Millisecond
 	for {
 		until := time.Now().Add(interval)
+		if until.After(deadline) {
+			until = deadline
+		}
 		err := send(until)
 		switch {
 		case err == nil:
