@@ -53,7 +53,7 @@ func (w *world) propose(to target) (*proposal, error) {
 	if err != nil {
 		return nil, err
 	}
-	out.objects = append(crds, p.Objects()...)
+	out.objects = slices.Concat(crds, p.Objects())
 	out.findings = w.check(p, planned, nil)
 	out.remove, err = kube.Objects(w.stale(p))
 	return out, err

@@ -39,7 +39,12 @@ func runTests(ctx context.Context, w io.Writer, results *results) error {
 	if results.strict {
 		args = append(args, "-count=1")
 	}
-	cmd := command(ctx, "go", append(args, "./...")...)
+	return runEvents(ctx, w, results, command(ctx, "go", append(args, "./...")...), io.Discard)
+}
+
+// runEvents runs a command that prints events, adds its tests to the results, and copies the events. It returns an
+// error only for a failure which no test or package accounts for.
+func runEvents(ctx context.Context, w io.Writer, results *results, cmd *exec.Cmd, events io.Writer) error {
 	cmd.Stderr = w
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
@@ -49,7 +54,7 @@ func runTests(ctx context.Context, w io.Writer, results *results) error {
 		return fmt.Errorf("run the tests: %w", err)
 	}
 	failedBefore := results.failed()
-	readErr := readEvents(stdout, w, results)
+	readErr := readEvents(io.TeeReader(stdout, events), w, results)
 	_, drainErr := io.Copy(io.Discard, stdout) // else the command could block on a pipe that nobody reads
 	err = cmd.Wait()
 	var exit *exec.ExitError

@@ -41,6 +41,7 @@ func steps(results *results) []step {
 			return err
 		}},
 		{"tests", func(ctx context.Context, w io.Writer) error { return runTests(ctx, w, results) }},
+		{"tests in a virtual machine", func(ctx context.Context, w io.Writer) error { return runVMTests(ctx, w, results) }},
 	}
 }
 
