@@ -117,11 +117,11 @@ func TestReadRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	replace := func(old, new string) []byte {
-		if !bytes.Contains(whole, []byte(old)) {
-			t.Fatalf("the example does not contain %q", old)
+	replace := func(text, by string) []byte {
+		if !bytes.Contains(whole, []byte(text)) {
+			t.Fatalf("the example does not contain %q", text)
 		}
-		return bytes.Replace(whole, []byte(old), []byte(new), 1)
+		return bytes.Replace(whole, []byte(text), []byte(by), 1)
 	}
 	for name, c := range map[string]struct {
 		data []byte

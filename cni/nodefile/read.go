@@ -142,8 +142,8 @@ func versionOf(data []byte) error {
 		Version int    `json:"version"`
 		Writer  string `json:"writer"`
 	}
-	if err := json.Unmarshal(data, &head); err != nil || head.Version == Version {
-		return nil
+	if json.Unmarshal(data, &head) != nil || head.Version == Version {
+		return nil // what else is wrong is somebody else's question
 	}
 	return &VersionError{Found: head.Version, Known: Version, Writer: head.Writer}
 }

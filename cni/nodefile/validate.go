@@ -86,6 +86,22 @@ func (v *validator) network(n *Network) {
 	if n.CooldownSeconds < 0 || n.CooldownSeconds > 3600 {
 		v.add("%s: cooldownSeconds %d must be from 0 to 3600", name, n.CooldownSeconds)
 	}
+	v.routes(name, n)
+	if n.RequestedIPs != RequestedIPsDeny && n.RequestedIPs != RequestedIPsAllow {
+		v.add("%s: requestedIPs %q must be Deny or Allow", name, n.RequestedIPs)
+	}
+	if m := n.MetadataService.Mode; m != MetadataBlock && m != MetadataAllow {
+		v.add("%s: metadataService.mode %q must be Block or Allow", name, m)
+	}
+	for _, namespace := range slices.Concat(n.AllowedNamespaces, n.MetadataService.ExceptNamespaces) {
+		if !isLabel(namespace) {
+			v.add("%s: %q must be the name of a namespace", name, namespace)
+		}
+	}
+}
+
+// routes are those of the pod: by its host leg, and by its interface.
+func (v *validator) routes(name string, n *Network) {
 	for _, p := range n.HostLeg.CIDRs {
 		if !isNetwork(p) {
 			v.add("%s: hostLeg.cidrs: %s must be a CIDR without host bits", name, p)
@@ -97,17 +113,6 @@ func (v *validator) network(n *Network) {
 			v.add("%s: routes: destination %s must be a CIDR without host bits", name, r.Destination)
 		case !isUnicast(r.Gateway) || r.Gateway.BitLen() != r.Destination.Addr().BitLen():
 			v.add("%s: routes: gateway %s of %s must be an address of the same family", name, r.Gateway, r.Destination)
-		}
-	}
-	if n.RequestedIPs != RequestedIPsDeny && n.RequestedIPs != RequestedIPsAllow {
-		v.add("%s: requestedIPs %q must be Deny or Allow", name, n.RequestedIPs)
-	}
-	if m := n.MetadataService.Mode; m != MetadataBlock && m != MetadataAllow {
-		v.add("%s: metadataService.mode %q must be Block or Allow", name, m)
-	}
-	for _, namespace := range slices.Concat(n.AllowedNamespaces, n.MetadataService.ExceptNamespaces) {
-		if !isLabel(namespace) {
-			v.add("%s: %q must be the name of a namespace", name, namespace)
 		}
 	}
 }
