@@ -47,9 +47,10 @@ when a finding is at least as severe as --fail-on.`,
 	}
 	flags := cmd.Flags()
 	o.from.addInventoryFlag(cmd, "check this inventory file, without cluster and cloud")
+	o.from.addNetworkFlag(cmd)
 	flags.StringSliceVar(&o.skip, "skip", nil, "ids of checks to leave out")
 	flags.StringVar(&o.failOn, "fail-on", "error", "exit with 1 from this severity on: error, warning, info or never")
-	flags.BoolVar(&o.pre, "pre", false, "check what can be checked before anything is installed")
+	flags.BoolVar(&o.pre, "pre", false, "check nodes, cloud and networks alone, as before installing; pools that exist are not looked at")
 	flags.BoolVar(&o.list, "list", false, "list all checks and stop")
 	addOutputFlag(cmd, &o.output, "json", "yaml")
 	completeWith(cmd, "fail-on", "error", "warning", "info", "never")
@@ -73,6 +74,9 @@ func (g *global) check(cmd *cobra.Command, o checkOptions) error {
 	w, err := g.gather(cmd.Context(), o.from, false)
 	if err != nil {
 		return err
+	}
+	if o.pre {
+		w.seen.Pools = nil // what was installed is not the question
 	}
 	p, planned := w.plan()
 	findings := w.check(p, planned, o.skip)

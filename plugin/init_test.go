@@ -115,6 +115,8 @@ func TestHeldPoolsStay(t *testing.T) {
 	if got := s.names(t, underlayKind("UnderlayPool")); len(got) != 4 {
 		t.Errorf("pools %v, want all four: one of them holds addresses", got)
 	}
+	contains(t, must(t, 1, "check").stdout, "prefix-not-on-interface", "eni0.0.v4.worker1")
+	must(t, 0, "check --pre")
 }
 
 func TestDryRunWritesNothing(t *testing.T) {

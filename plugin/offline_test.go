@@ -46,6 +46,7 @@ func TestOffline(t *testing.T) {
 		{"inspect-two-networks", "inspect --inventory " + twoNetworks, 0},
 		{"inspect-yaml", "inspect -o yaml --inventory " + walkthrough, 0},
 		{"check", "check --inventory " + walkthrough, 0},
+		{"check-network", "check --network ../docs/examples/network.yaml --inventory " + walkthrough, 0},
 		{"check-json", "check -o json --inventory " + walkthrough, 0},
 		{"check-list", "check --list", 0},
 		{"version", "version --client", 0},
