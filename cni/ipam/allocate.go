@@ -207,9 +207,9 @@ func (a *allocator) quarantine(r Record, used netip.Addr) error {
 		return refuse("container %s does not have address %s on interface %s, so it cannot be replaced", r.ContainerID, used, r.IfName)
 	}
 	a.keepMAC = r.MAC
-	return a.dropRecord(r, func(address netip.Addr, e entry) error {
+	return a.dropRecord(r, func(address netip.Addr, pool poolID) error {
 		if address == used {
-			return a.put(address, entry{state: quarantined, pool: e.pool, at: a.now + quarantineTime})
+			return a.wait(address, entry{state: quarantined, pool: pool, at: a.now + quarantineTime})
 		}
 		a.keep = append(a.keep, address)
 		return a.forget(address)

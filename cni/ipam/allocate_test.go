@@ -4,7 +4,6 @@
 package ipam
 
 import (
-	"context"
 	"net/netip"
 	"strings"
 	"testing"
@@ -15,159 +14,9 @@ import (
 	"github.com/underlay-dev/kubectl-underlay/cni/nodefile"
 )
 
-// reporter is what *testing.T and *rapid.T have in common.
-type reporter interface {
-	Context() context.Context
-	Helper()
-	Error(args ...any)
-	Errorf(format string, args ...any)
-	Fatal(args ...any)
-	Fatalf(format string, args ...any)
-}
-
-// world is a store under test with a clock of its own.
-type world struct {
-	reporter
-	node    *nodefile.File
-	options Options
-	now     time.Duration
-	logged  []string
-}
-
-func newWorld(tb testing.TB, node *nodefile.File) *world {
-	w := &world{reporter: tb, node: node, now: time.Hour}
-	w.options = Options{
-		Folder: tb.TempDir(),
-		Found:  nothingFound,
-		Now:    func() time.Duration { return w.now },
-		BootID: "boot-1",
-		Log:    func(m string) { w.logged = append(w.logged, m) },
-	}
-	return w
-}
-
-// store runs fn with the store open, and then checks its invariants.
-func (w *world) store(fn func(s *Store)) {
-	w.Helper()
-	s, err := Open(w.Context(), w.options)
-	if err != nil {
-		w.Fatal(err)
-	}
-	defer func() {
-		if err := s.Close(); err != nil {
-			w.Error(err)
-		}
-	}()
-	fn(s)
-	problems, err := s.Check()
-	if err != nil {
-		w.Fatal(err)
-	}
-	for _, p := range problems {
-		w.Errorf("the checker finds: %s", p)
-	}
-}
-
-func owner(id string) Owner { return Owner{ContainerID: id, IfName: "eth0"} }
-
-func request(id string, wanted ...string) Request {
-	r := Request{
-		Owner:   owner(id),
-		Network: "net",
-		Pod:     Pod{Namespace: "default", Name: "pod-" + id, UID: "uid-" + id},
-		Netns:   Netns{Path: "/run/netns/" + id, Inode: 4026530000},
-	}
-	for _, a := range wanted {
-		r.Wanted = append(r.Wanted, netip.MustParseAddr(a))
-	}
-	return r
-}
-
-// add is ADD: the addresses, with commas between them, or the error.
-func (w *world) add(id string, wanted ...string) string {
-	w.Helper()
-	return w.addRequest(request(id, wanted...))
-}
-
-func (w *world) addRequest(r Request) string {
-	w.Helper()
-	result := ""
-	w.store(func(s *Store) {
-		a, err := s.Allocate(w.node, r)
-		if err != nil {
-			result = err.Error()
-			return
-		}
-		result = addresses(a)
-	})
-	return result
-}
-
-func addresses(a Allocation) string {
-	list := make([]string, len(a.Addresses))
-	for i, x := range a.Addresses {
-		list[i] = x.Prefix.Addr().String()
-	}
-	return strings.Join(list, ",")
-}
-
-// del is DEL.
-func (w *world) del(ids ...string) {
-	w.Helper()
-	for _, id := range ids {
-		w.store(func(s *Store) {
-			if _, err := s.Release(owner(id), ""); err != nil {
-				w.Error(err)
-			}
-		})
-	}
-}
-
-func (w *world) want(got, want string) {
-	w.Helper()
-	if got != want {
-		w.Errorf("got  %s\nwant %s", got, want)
-	}
-}
-
-func (w *world) wantPart(got string, parts ...string) {
-	w.Helper()
-	for _, part := range parts {
-		if !strings.Contains(got, part) {
-			w.Errorf("got %q, which lacks %q", got, part)
-		}
-	}
-}
-
-func (w *world) pool(i int) *nodefile.Pool { return &w.node.Pools[i] }
-
-// dual has one interface with four addresses of each family.
-func dual() *nodefile.File {
-	return oneNode(onePool(nodefile.IPv4, "10.0.1.0/30"), onePool(nodefile.IPv6, "fd00::10/126"))
-}
-
-// ipv4 has one interface with four addresses.
-func ipv4() *nodefile.File { return oneNode(onePool(nodefile.IPv4, "10.0.1.0/30")) }
-
-// twoInterfaces have four IPv4 addresses each, and the second also IPv6 if dual.
-func twoInterfaces(dual bool) *nodefile.File {
-	first, second := onePool(nodefile.IPv4, "10.0.1.0/30"), onePool(nodefile.IPv4, "10.0.2.0/30")
-	other := nodefile.Interface{ID: "eni-0b", MAC: "02:00:00:00:00:02", DeviceIndex: 1}
-	second.Name, second.Interface = "net.1.v4.node", other
-	node := oneNode(first, second)
-	if dual {
-		six := onePool(nodefile.IPv6, "fd00::10/126")
-		six.Name, six.Interface = "net.1.v6.node", other
-		node.Pools = append(node.Pools, six)
-	}
-	return node
-}
-
-func TestAllocate(t *testing.T) {
-	for name, c := range map[string]struct {
-		node *nodefile.File
-		do   func(w *world)
-	}{
+// Fresh addresses, then the least recently used, none before it has rested.
+func TestOrder(t *testing.T) {
+	scenarios{
 		"fresh addresses come in order": {ipv4(), func(w *world) {
 			w.want(w.add("a"), "10.0.1.0")
 			w.want(w.add("b"), "10.0.1.1")
@@ -232,6 +81,12 @@ func TestAllocate(t *testing.T) {
 			w.want(w.add("b"), "10.0.0.4")
 			w.wantPart(w.add("c"), "2 addresses, 2 held")
 		}},
+	}.run(t)
+}
+
+// Exclusion, draining, disabling, removal and renaming count from the next ADD on, and releases go on.
+func TestPoolsThatChange(t *testing.T) {
+	scenarios{
 		"excluded addresses come back when they are no longer excluded": {ipv4(), func(w *world) {
 			w.pool(0).Exclude = mustRanges("10.0.1.0-10.0.1.1")
 			w.want(w.add("a"), "10.0.1.2")
@@ -300,6 +155,12 @@ func TestAllocate(t *testing.T) {
 			w.now += 30 * time.Second
 			w.want(w.add("i"), "10.0.1.0")
 		}},
+	}.run(t)
+}
+
+// The interface with most room is chosen, and all families are of one interface.
+func TestInterfaces(t *testing.T) {
+	scenarios{
 		"the interface with most room comes first": {twoInterfaces(false), func(w *world) {
 			w.want(w.add("a"), "10.0.1.0")
 			w.want(w.add("b"), "10.0.2.0")
@@ -364,6 +225,12 @@ func TestAllocate(t *testing.T) {
 			r.Present = func(string) bool { return false }
 			w.wantPart(w.addRequest(r), "eni-0a is not on this machine; eni-0b is not on this machine")
 		}},
+	}.run(t)
+}
+
+// Errors name the pool, the node and the numbers.
+func TestRefusals(t *testing.T) {
+	scenarios{
 		"a network that the node does not carry": {ipv4(), func(w *world) {
 			r := request("a")
 			r.Network = "other"
@@ -399,16 +266,11 @@ func TestAllocate(t *testing.T) {
 				w.wantPart(w.addRequest(r), "must be one that")
 			}
 		}},
-	} {
-		t.Run(name, func(t *testing.T) { c.do(newWorld(t, c.node)) })
-	}
+	}.run(t)
 }
 
 func TestRequestedAddresses(t *testing.T) {
-	for name, c := range map[string]struct {
-		node *nodefile.File
-		do   func(w *world)
-	}{
+	scenarios{
 		"the address asked for": {dual(), func(w *world) {
 			w.want(w.add("a", "10.0.1.2"), "10.0.1.2,fd00::10")
 			w.want(w.add("b", "fd00::13", "10.0.1.0"), "10.0.1.0,fd00::13")
@@ -464,9 +326,7 @@ func TestRequestedAddresses(t *testing.T) {
 			r.Wanted = []netip.Addr{{}}
 			w.wantPart(w.addRequest(r), "must be a plain address")
 		}},
-	} {
-		t.Run(name, func(t *testing.T) { c.do(newWorld(t, c.node)) })
-	}
+	}.run(t)
 }
 
 func TestAllocationSaysAll(t *testing.T) {

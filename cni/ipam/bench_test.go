@@ -5,7 +5,6 @@ package ipam
 
 import (
 	"fmt"
-	"net/netip"
 	"os"
 	"slices"
 	"testing"
@@ -139,53 +138,4 @@ func withStore(tb testing.TB, options Options, fn func(s *Store) error) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-}
-
-func nothingFound() ([]Found, error) { return nil, nil }
-
-func onePool(family nodefile.Family, ranges ...string) nodefile.Pool {
-	p := nodefile.Pool{
-		Name:       "net.0.v4.node",
-		Generation: 1,
-		Network:    "net",
-		Interface:  nodefile.Interface{ID: "eni-0a", MAC: "02:00:00:00:00:01"},
-		Family:     family,
-		Subnet:     netip.MustParsePrefix("10.0.0.0/16"),
-		Gateway:    netip.MustParseAddr("10.0.0.1"),
-		Ranges:     mustRanges(ranges...),
-		Allocation: nodefile.AllocationEnabled,
-	}
-	if family == nodefile.IPv6 {
-		p.Name = "net.0.v6.node"
-		p.Subnet = netip.MustParsePrefix("fd00::/64")
-		p.Gateway = netip.MustParseAddr("fe80:ec2::1")
-	}
-	return p
-}
-
-// oneNode has one network, which all pools serve.
-func oneNode(pools ...nodefile.Pool) *nodefile.File {
-	node := &nodefile.File{
-		Version: nodefile.Version,
-		Node:    nodefile.Node{Name: "node"},
-		Networks: []nodefile.Network{{
-			Name:            "net",
-			CooldownSeconds: 30,
-			RequestedIPs:    nodefile.RequestedIPsAllow,
-			MetadataService: nodefile.MetadataService{Mode: nodefile.MetadataBlock},
-		}},
-		Pools: pools,
-	}
-	if err := node.Validate(); err != nil {
-		panic(err)
-	}
-	return node
-}
-
-func mustRanges(list ...string) nodefile.Ranges {
-	r, err := nodefile.ParseRanges(list)
-	if err != nil {
-		panic(err)
-	}
-	return r
 }

@@ -11,10 +11,12 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// state of an address that the store remembers. Bytes of the file.
+// state of an address. Those of waiting addresses are bytes of the file.
 type state byte
 
 const (
+	// fresh: not used since boot, or forgotten.
+	fresh state = 0
 	// held by a record.
 	held state = 'h'
 	// released: at is when; it rests for its network's cooldown.
@@ -26,40 +28,40 @@ const (
 // poolID stands for a pool's name in keys: 0 is no pool, which addresses have that were found in a live namespace when the store was made.
 type poolID uint32
 
-// entry is what the store knows of one address.
+// entry is what the store knows of one address. Only waiting ones, released or quarantined, have a pool and a time.
 type entry struct {
-	state  state
-	pool   poolID
-	at     time.Duration // of released and quarantined, since boot
-	record recordID      // of held
+	state state
+	pool  poolID
+	at    time.Duration // since boot
 }
 
-// book is the store's buckets in one transaction. Its methods are the only ones that change addresses, queue, runs and the counters of pools.
+// book is the store's buckets in one transaction. Its methods are the only ones that change runs, waiting, queue and the counters of pools.
 //
-// Invariants, between any two of its exported-like steps (put, forget, putRecord, dropRecord) and so in every committed file:
+// Invariants, between any two calls of hold, wait, forget, putRecord and dropRecord, and so in every committed file:
 //
-//   - addresses: the key is an address, the value its entry. An address without entry is fresh: not used since boot, or forgotten.
-//   - queue: one key (state, pool, time, address) for each released or quarantined entry, and no other; so a pool's oldest is found at once.
-//   - runs: the addresses of all entries as maximal runs: first to last address; no two runs touch. So the next fresh address is found without
+//   - runs: the addresses that are held or waiting, as maximal runs: first to last; no two runs touch. So the next fresh address is found without
 //     looking at each one.
-//   - pools: one row for each pool that has ever handed out an address; its counters are the numbers of its held and of its released entries.
-//   - records: each address of a record is held by it, and each held entry's record has that address.
+//   - waiting: the key is a released or quarantined address, the value its entry. An address in a run and not in here is held.
+//   - queue: one key (state, pool, time, address) for each waiting address, and no other; so a pool's oldest is found at once.
+//   - records: each held address is in one record, once, and each address of a record is held.
+//   - pools: one row for each pool that has ever handed out an address; its counters are the numbers of its held and of its released addresses.
 //
-// Nothing here costs more than O(log n) of the addresses in use; nothing depends on a range's size.
+// Nothing here costs more than O(log n) of the addresses in use; nothing depends on a range's size. A node whose pods come and go writes the pages of a
+// record and those of four small buckets.
 type book struct {
-	records, addresses, queue, runs, pools *bbolt.Bucket
+	records, runs, waiting, queue, pools *bbolt.Bucket
 	// changed says that the transaction must be committed.
 	changed bool
 }
 
 // bucketNames in the order of book's fields; the file's top level has these and the header's.
 func bucketNames() []string {
-	return []string{"records", "addresses", "queue", "runs", "pools"}
+	return []string{"records", "runs", "waiting", "queue", "pools"}
 }
 
 func openBook(tx *bbolt.Tx) (*book, error) {
 	b := &book{}
-	targets := []**bbolt.Bucket{&b.records, &b.addresses, &b.queue, &b.runs, &b.pools}
+	targets := []**bbolt.Bucket{&b.records, &b.runs, &b.waiting, &b.queue, &b.pools}
 	for i, name := range bucketNames() {
 		bucket := tx.Bucket([]byte(name))
 		if bucket == nil {
@@ -70,72 +72,83 @@ func openBook(tx *bbolt.Tx) (*book, error) {
 	return b, nil
 }
 
-// entry of an address; false for a fresh one.
-func (b *book) entry(a netip.Addr) (entry, bool, error) {
-	value := b.addresses.Get(addressKey(a))
-	if value == nil {
-		return entry{}, false, nil
+// look says what an address is.
+func (b *book) look(a netip.Addr) (entry, error) {
+	if value := b.waiting.Get(addressKey(a)); value != nil {
+		return decodeEntry(value)
 	}
-	e, err := decodeEntry(value)
-	return e, true, err
+	r, err := b.runOf(a)
+	if err == nil && r.valid() {
+		return entry{state: held}, nil
+	}
+	return entry{}, err
 }
 
-// put gives an address a new entry.
-func (b *book) put(a netip.Addr, e entry) error {
-	old, known, err := b.entry(a)
+// hold makes an address held, which it must not be yet: nothing is ever held twice.
+func (b *book) hold(a netip.Addr) error {
+	e, err := b.look(a)
+	switch {
+	case err != nil:
+		return err
+	case e.state == held:
+		return damaged("address %s was to be held twice", a)
+	case e.state == fresh:
+		return b.addToRuns(a)
+	}
+	return b.unlink(a, e)
+}
+
+// wait makes an address wait as e says.
+func (b *book) wait(a netip.Addr, e entry) error {
+	old, err := b.look(a)
+	switch {
+	case err != nil:
+		return err
+	case old.state == fresh:
+		err = b.addToRuns(a)
+	case old.state != held:
+		err = b.unlink(a, old)
+	}
 	if err != nil {
 		return err
 	}
 	key := addressKey(a)
-	if known {
-		err = b.unlink(key, old)
-	} else {
-		err = b.addToRuns(a)
-	}
-	if err != nil {
+	if err := b.waiting.Put(key, encodeEntry(e)); err != nil {
 		return err
 	}
-	if err := b.addresses.Put(key, encodeEntry(e)); err != nil {
+	if err := b.queue.Put(queueKey(e.state, e.pool, e.at, key), []byte{}); err != nil {
 		return err
 	}
 	b.changed = true
-	return b.link(key, e)
+	return b.countReleased(e, +1)
 }
 
 // forget makes an address fresh.
 func (b *book) forget(a netip.Addr) error {
-	old, known, err := b.entry(a)
-	if err != nil || !known {
+	e, err := b.look(a)
+	if err != nil || e.state == fresh {
 		return err
 	}
-	key := addressKey(a)
-	if err := b.unlink(key, old); err != nil {
-		return err
-	}
-	if err := b.addresses.Delete(key); err != nil {
-		return err
+	if e.state != held {
+		if err := b.unlink(a, e); err != nil {
+			return err
+		}
 	}
 	b.changed = true
 	return b.removeFromRuns(a)
 }
 
-// link adds an entry to queue and counters; unlink takes it away.
-func (b *book) link(key []byte, e entry) error {
-	if e.state != held {
-		if err := b.queue.Put(queueKey(e.state, e.pool, e.at, key), []byte{}); err != nil {
-			return err
-		}
+// unlink ends an address's waiting: it is held then.
+func (b *book) unlink(a netip.Addr, e entry) error {
+	key := addressKey(a)
+	if err := b.waiting.Delete(key); err != nil {
+		return err
 	}
-	return b.count(e, +1)
-}
-
-func (b *book) unlink(key []byte, e entry) error {
-	if e.state != held {
-		if err := b.queue.Delete(queueKey(e.state, e.pool, e.at, key)); err != nil {
-			return err
-		}
+	if err := b.queue.Delete(queueKey(e.state, e.pool, e.at, key)); err != nil {
+		return err
 	}
-	return b.count(e, -1)
+	b.changed = true
+	return b.countReleased(e, -1)
 }
 
 // oldest is the first of a pool's addresses of one state; false if there is none.
@@ -150,26 +163,12 @@ func (b *book) oldest(s state, pool poolID) (netip.Addr, time.Duration, bool, er
 }
 
 func encodeEntry(e entry) []byte {
-	value := queuePrefix(e.state, e.pool)
-	if e.state == held {
-		return append(value, e.record...)
-	}
-	return appendTime(value, e.at)
+	return appendTime(queuePrefix(e.state, e.pool), e.at)
 }
 
 func decodeEntry(value []byte) (entry, error) {
-	const fixed = 1 + 4
-	if len(value) <= fixed {
+	if len(value) != 1+4+8 || state(value[0]) != released && state(value[0]) != quarantined {
 		return entry{}, damaged("%q is not the entry of an address", value)
 	}
-	e := entry{state: state(value[0]), pool: readPoolID(value[1:])}
-	switch {
-	case e.state == held:
-		e.record = recordID(value[fixed:])
-		return e, nil
-	case (e.state == released || e.state == quarantined) && len(value) == fixed+8:
-		e.at = readTime(value[fixed:])
-		return e, nil
-	}
-	return entry{}, damaged("%q is not the entry of an address", value)
+	return entry{state: state(value[0]), pool: readPoolID(value[1:]), at: readTime(value[5:])}, nil
 }

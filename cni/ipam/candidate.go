@@ -121,13 +121,7 @@ func (a *allocator) roomOf(c candidate) (int64, error) {
 		}
 		open := a.node.Open(p)
 		// Held addresses in closed parts, such as draining ranges, take no room in the open ones.
-		closed := int64(0)
-		err = a.visit(iprange.Subtract(iprange.Merge(slices.Clone(p.Ranges)), open), func(_ netip.Addr, e entry) error {
-			if e.state == held {
-				closed++
-			}
-			return nil
-		})
+		closed, err := a.heldIn(iprange.Subtract(iprange.Merge(slices.Clone(p.Ranges)), open))
 		if err != nil {
 			return 0, err
 		}

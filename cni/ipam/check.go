@@ -4,10 +4,11 @@
 package ipam
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -53,8 +54,8 @@ func inspect(tx *bbolt.Tx) ([]Problem, error) {
 	if err != nil {
 		return nil, err
 	}
-	i := &inspector{book: b, rows: map[poolID]poolRow{}, held: map[poolID]uint64{}, released: map[poolID]uint64{}}
-	for _, step := range []func() error{i.readRows, i.checkRecords, i.checkAddresses, i.checkQueue, i.checkCounters} {
+	i := &inspector{book: b, rows: map[poolID]poolRow{}, held: map[string]uint64{}, released: map[poolID]uint64{}, inUse: map[netip.Addr]string{}}
+	for _, step := range []func() error{i.readRows, i.readRecords, i.readWaiting, i.checkRuns, i.checkQueue, i.checkCounters} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -66,8 +67,11 @@ type inspector struct {
 	*book
 	problems []Problem
 	rows     map[poolID]poolRow
-	// held and released as counted, by pool.
-	held, released map[poolID]uint64
+	// inUse says of each address in a record, or waiting, where it was seen.
+	inUse map[netip.Addr]string
+	// held and released addresses as counted, by pool.
+	held     map[string]uint64
+	released map[poolID]uint64
 }
 
 func (i *inspector) add(object any, format string, args ...any) {
@@ -93,15 +97,22 @@ func (i *inspector) readRows() error {
 	return nil
 }
 
-// checkRecords: each address of a record is held by it, under its pool.
-func (i *inspector) checkRecords() error {
+// see notes where an address was seen: it must be in one place.
+func (i *inspector) see(a netip.Addr, where string) {
+	if before, ok := i.inUse[a]; ok {
+		i.add(a, "it is in %s and in %s", before, where)
+	}
+	i.inUse[a] = where
+}
+
+func (i *inspector) readRecords() error {
 	cursor := i.records.Cursor()
 	for k, v := cursor.First(); k != nil; k, v = cursor.Next() {
 		r, err := decodeRecord(v)
 		if err != nil {
 			return err
 		}
-		name := fmt.Sprintf("record of container %s, interface %s", r.ContainerID, r.IfName)
+		name := fmt.Sprintf("the record of container %s, interface %s", r.ContainerID, r.IfName)
 		if recordID(k) != recordKey(r.Owner) {
 			i.add(name, "it stands under the key %q", k)
 		}
@@ -109,26 +120,16 @@ func (i *inspector) checkRecords() error {
 			i.add(name, "it has no address")
 		}
 		for _, l := range r.Leases {
-			e, known, err := i.entry(l.Address)
-			switch {
-			case err != nil:
-				return err
-			case !known || e.state != held:
-				i.add(name, "its address %s is not held", l.Address)
-			case e.record != recordKey(r.Owner):
-				i.add(name, "its address %s is held by %s", l.Address, i.holderOf(e.record))
-			case i.rows[e.pool].name != l.Pool:
-				i.add(name, "its address %s is of pool %q, and counted in %q", l.Address, l.Pool, i.rows[e.pool].name)
-			}
+			i.see(l.Address, name)
+			i.held[l.Pool]++
 		}
 	}
 	return nil
 }
 
-// checkAddresses: each held entry is in its owner's record, each other one queued; runs are what the entries make.
-func (i *inspector) checkAddresses() error {
-	var current run
-	cursor := i.addresses.Cursor()
+// readWaiting: each waiting address is queued.
+func (i *inspector) readWaiting() error {
+	cursor := i.waiting.Cursor()
 	for k, v := cursor.First(); k != nil; k, v = cursor.Next() {
 		a, err := parseAddress(k)
 		if err != nil {
@@ -138,86 +139,44 @@ func (i *inspector) checkAddresses() error {
 		if err != nil {
 			return err
 		}
-		if err := i.checkEntry(a, e); err != nil {
-			return err
+		i.see(a, "the waiting ones")
+		if e.state == released {
+			i.released[e.pool]++
 		}
-		if current.valid() && current.last.Next() == a {
-			current.last = a
-			continue
+		if _, ok := i.rows[e.pool]; !ok {
+			i.add(a, "its pool %d has no row", e.pool)
 		}
-		i.checkRun(current)
-		current = run{a, a}
-	}
-	i.checkRun(current)
-	return i.checkNumberOfRuns()
-}
-
-func (i *inspector) checkEntry(a netip.Addr, e entry) error {
-	if _, ok := i.rows[e.pool]; !ok {
-		i.add(a, "its pool %d has no row", e.pool)
-	}
-	switch e.state {
-	case held:
-		i.held[e.pool]++
-		r, known, err := i.recordAt(e.record)
-		if err != nil {
-			return err
+		if i.queue.Get(queueKey(e.state, e.pool, e.at, k)) == nil {
+			i.add(a, "it waits, and is not in the queue")
 		}
-		times := 0
-		for _, l := range r.Leases {
-			if l.Address == a {
-				times++
-			}
-		}
-		if !known || times != 1 {
-			i.add(a, "it is held by %s, whose record has it %d times", i.holderOf(e.record), times)
-		}
-		return nil
-	case released:
-		i.released[e.pool]++
-	}
-	if i.queue.Get(queueKey(e.state, e.pool, e.at, addressKey(a))) == nil {
-		i.add(a, "it is not held, and not in the queue")
 	}
 	return nil
 }
 
-// checkRun: a maximal run of entries is one run.
-func (i *inspector) checkRun(r run) {
-	if r.valid() && !bytes.Equal(i.runs.Get(addressKey(r.first)), addressKey(r.last)) {
-		i.add(r.first, "addresses to %s have entries, and are not one run", r.last)
-	}
-}
-
-// checkNumberOfRuns: with checkRun for each run of entries, an equal number says that there are no others.
-func (i *inspector) checkNumberOfRuns() error {
-	var before netip.Addr
-	var inRuns, entries int
+// checkRuns: the runs are what the addresses in use make, and maximal.
+func (i *inspector) checkRuns() error {
+	var before run
+	left := maps.Clone(i.inUse)
 	cursor := i.runs.Cursor()
 	for k, v := cursor.First(); k != nil; k, v = cursor.Next() {
 		r, err := parseRun(k, v)
 		if err != nil {
 			return err
 		}
-		if before.IsValid() && !before.Less(r.first) {
-			i.add(r.first, "its run overlaps the one before, which ends at %s", before)
+		if before.valid() && (!before.last.Less(r.first) || before.last.Next() == r.first) {
+			i.add(r.first, "its run overlaps or touches the one before, which ends at %s", before.last)
 		}
-		before = r.last
-		a := r.first
-		for ; a != r.last.Next(); a = a.Next() {
-			inRuns++
-			if i.addresses.Get(addressKey(a)) == nil {
-				i.add(a, "it is in a run, and has no entry")
+		before = r
+		for a := r.first; a != r.last.Next(); a = a.Next() {
+			if _, ok := i.inUse[a]; !ok {
+				i.add(a, "it is in a run, and neither held nor waiting")
 				break // one is enough: a wrong run may be endless
 			}
+			delete(left, a)
 		}
 	}
-	cursor = i.addresses.Cursor()
-	for k, _ := cursor.First(); k != nil; k, _ = cursor.Next() {
-		entries++
-	}
-	if inRuns != entries && len(i.problems) == 0 {
-		i.add("runs", "they have %d addresses, and there are %d entries", inRuns, entries)
+	for _, a := range slices.SortedFunc(maps.Keys(left), netip.Addr.Compare) {
+		i.add(a, "it is in %s, and in no run", left[a])
 	}
 	return nil
 }
@@ -230,12 +189,12 @@ func (i *inspector) checkQueue() error {
 		if err != nil {
 			return err
 		}
-		e, known, err := i.entry(a)
+		e, err := i.look(a)
 		if err != nil {
 			return err
 		}
-		if !known || e != queued {
-			i.add(a, "it is queued as %c, and its entry says otherwise", queued.state)
+		if e != queued {
+			i.add(a, "it is queued as %c, and is something else", queued.state)
 		}
 	}
 	return nil
@@ -243,9 +202,13 @@ func (i *inspector) checkQueue() error {
 
 func (i *inspector) checkCounters() error {
 	for id, r := range i.rows {
-		if r.held != i.held[id] || r.released != i.released[id] {
-			i.add("pool "+r.name, "it counts %d held and %d released addresses, and has %d and %d", r.held, r.released, i.held[id], i.released[id])
+		if r.held != i.held[r.name] || r.released != i.released[id] {
+			i.add("pool "+r.name, "it counts %d held and %d released addresses, and has %d and %d", r.held, r.released, i.held[r.name], i.released[id])
 		}
+		delete(i.held, r.name)
+	}
+	for name := range i.held {
+		i.add("pool "+name, "it has held addresses, and no row")
 	}
 	return nil
 }

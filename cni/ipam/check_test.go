@@ -4,6 +4,7 @@
 package ipam
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -16,75 +17,65 @@ import (
 func TestCheckFinds(t *testing.T) {
 	first, second := netip.MustParseAddr("10.0.1.0"), netip.MustParseAddr("10.0.1.1")
 	entryOf := func(b *book, a netip.Addr) entry {
-		e, _, err := b.entry(a)
+		e, err := b.look(a)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return e
 	}
+	changeRecord := func(id string, change func(r *Record)) func(b *book) error {
+		return func(b *book) error {
+			r, _, err := b.record(owner(id))
+			if err != nil {
+				return err
+			}
+			change(&r)
+			return b.writeRecord(r)
+		}
+	}
 	for name, c := range map[string]struct {
 		damage func(b *book) error
 		want   string
 	}{
-		"record without its address": {func(b *book) error { return b.forget(first) },
-			"record of container a, interface eth0: its address 10.0.1.0 is not held"},
+		"record of an address that waits": {changeRecord("a", func(r *Record) { r.Leases[0].Address = second }),
+			"10.0.1.1: it is in the record of container a, interface eth0 and in the waiting ones"},
+		"record of a fresh address": {changeRecord("a", func(r *Record) { r.Leases[0].Address = netip.MustParseAddr("10.0.1.3") }),
+			"10.0.1.3: it is in the record of container a, interface eth0, and in no run"},
 		"address without its record": {func(b *book) error { return b.records.Delete([]byte(recordKey(owner("a")))) },
-			"10.0.1.0: it is held by record "},
-		"address held twice": {func(b *book) error {
-			r, _, err := b.record(owner("b"))
-			r.Leases = append(r.Leases, Lease{Address: first, Pool: "net.0.v4.node"})
-			if err != nil {
-				return err
-			}
-			return b.writeRecord(r)
-		}, "record of container b, interface eth0: its address 10.0.1.0 is held by pod default/pod-a (eth0)"},
-		"address twice in a record": {func(b *book) error {
-			r, _, err := b.record(owner("a"))
-			r.Leases = append(r.Leases, r.Leases[0])
-			if err != nil {
-				return err
-			}
-			return b.writeRecord(r)
-		}, "whose record has it 2 times"},
+			"10.0.1.0: it is in a run, and neither held nor waiting"},
+		"address held twice": {changeRecord("b", func(r *Record) { r.Leases[0].Address = first }),
+			"10.0.1.0: it is in the record of container "},
+		"address twice in a record": {changeRecord("a", func(r *Record) { r.Leases = append(r.Leases, r.Leases[0]) }),
+			"10.0.1.0: it is in the record of container a, interface eth0 and in the record of container a, interface eth0"},
 		"record without addresses": {func(b *book) error { return b.writeRecord(Record{Owner: owner("x")}) },
-			"record of container x, interface eth0: it has no address"},
+			"the record of container x, interface eth0: it has no address"},
 		"record under a wrong key": {func(b *book) error {
 			return b.records.Put([]byte("cxeth0"), b.records.Get([]byte(recordKey(owner("a")))))
 		}, `it stands under the key "cxeth0"`},
-		"pool of another name": {func(b *book) error {
-			r, _, err := b.record(owner("a"))
-			r.Leases[0].Pool = "other"
-			if err != nil {
-				return err
-			}
-			return b.writeRecord(r)
-		}, `its address 10.0.1.0 is of pool "other", and counted in "net.0.v4.node"`},
-		"released and not queued": {func(b *book) error { return b.unlink(addressKey(second), entryOf(b, second)) },
-			"10.0.1.1: it is not held, and not in the queue"},
-		"queued and not released": {func(b *book) error {
+		"pool of another name": {changeRecord("a", func(r *Record) { r.Leases[0].Pool = "other" }),
+			"pool other: it has held addresses, and no row"},
+		"waiting and not queued": {func(b *book) error {
+			e := entryOf(b, second)
+			return b.queue.Delete(queueKey(e.state, e.pool, e.at, addressKey(second)))
+		}, "10.0.1.1: it waits, and is not in the queue"},
+		"queued and not waiting": {func(b *book) error {
 			return b.queue.Put(queueKey(released, 1, time.Minute, addressKey(first)), nil)
-		}, "10.0.1.0: it is queued as r, and its entry says otherwise"},
+		}, "10.0.1.0: it is queued as r, and is something else"},
 		"no row": {func(b *book) error { return b.pools.Delete(appendPoolID(nil, 1)) },
-			"10.0.1.0: its pool 1 has no row"},
-		"wrong counter": {func(b *book) error {
-			r, err := b.row("net.0.v4.node")
-			r.held++
-			if err != nil {
-				return err
-			}
-			return b.putRow(r)
-		}, "pool net.0.v4.node: it counts 3 held and 1 released addresses, and has 2 and 1"},
-		"two rows": {func(b *book) error { return b.putRow(poolRow{id: 7, name: "net.0.v4.node"}) },
-			"pool net.0.v4.node: it has two rows"},
-		"id not given": {func(b *book) error { return b.putRow(poolRow{id: 7, name: "x"}) },
-			"pool x: its id 7 has not been given yet"},
-		"no run":         {func(b *book) error { return b.runs.Delete(addressKey(first)) }, "10.0.1.0: addresses to 10.0.1.2 have entries, and are not one run"},
-		"run too long":   {func(b *book) error { return b.runs.Put(addressKey(first), addressKey(first.Next().Next().Next())) }, "10.0.1.3: it is in a run, and has no entry"},
-		"run too short":  {func(b *book) error { return b.runs.Put(addressKey(first), addressKey(second)) }, "are not one run"},
-		"run of nothing": {func(b *book) error { a := addressKey(netip.MustParseAddr("fd00::")); return b.runs.Put(a, a) }, "fd00::: it is in a run, and has no entry"},
+			"10.0.1.1: its pool 1 has no row"},
+		"wrong counter":  {func(b *book) error { return b.countHeld("net.0.v4.node", +1) }, "pool net.0.v4.node: it counts 3 held and 1 released addresses, and has 2 and 1"},
+		"two rows":       {func(b *book) error { return b.putRow(poolRow{id: 7, name: "net.0.v4.node"}) }, "pool net.0.v4.node: it has two rows"},
+		"id not given":   {func(b *book) error { return b.putRow(poolRow{id: 7, name: "x"}) }, "pool x: its id 7 has not been given yet"},
+		"no run":         {func(b *book) error { return b.runs.Delete(addressKey(first)) }, "10.0.1.0: it is in the record of container a, interface eth0, and in no run"},
+		"run too long":   {func(b *book) error { return b.runs.Put(addressKey(first), addressKey(first.Next().Next().Next())) }, "10.0.1.3: it is in a run, and neither held nor waiting"},
+		"run too short":  {func(b *book) error { return b.runs.Put(addressKey(first), addressKey(second)) }, "10.0.1.2: it is in the record of container b, interface eth0, and in no run"},
+		"run of nothing": {func(b *book) error { a := addressKey(netip.MustParseAddr("fd00::")); return b.runs.Put(a, a) }, "fd00::: it is in a run, and neither held nor waiting"},
 		"runs that overlap": {func(b *book) error { return b.runs.Put(addressKey(second), addressKey(second)) },
-			"10.0.1.1: its run overlaps the one before, which ends at 10.0.1.2"},
-		"time": {func(b *book) error { return b.put(second, entry{state: released, pool: 1, at: 2 * time.Hour}) },
+			"10.0.1.1: its run overlaps or touches the one before, which ends at 10.0.1.2"},
+		"runs that touch": {func(b *book) error {
+			return errors.Join(b.runs.Put(addressKey(first), addressKey(first)), b.runs.Put(addressKey(second), addressKey(second.Next())))
+		}, "10.0.1.1: its run overlaps or touches the one before, which ends at 10.0.1.0"},
+		"time": {func(b *book) error { return b.wait(second, entry{state: released, pool: 1, at: 2 * time.Hour}) },
 			"10.0.1.1: it is released at 2h0m0s, and it is 1h0m0s"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -141,7 +132,7 @@ func TestTornTransactions(t *testing.T) {
 				changed = append(changed, p)
 			}
 		}
-		if len(changed) < 3 {
+		if len(changed) < 2 {
 			t.Fatalf("transaction %d wrote only the pages %v", i, changed)
 		}
 		for skip := -1; skip < len(changed); skip++ {

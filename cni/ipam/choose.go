@@ -6,6 +6,7 @@ package ipam
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,8 +16,8 @@ import (
 
 // remembered is how many rested addresses a pool keeps in the order of their release. Beyond it the oldest are forgotten, which makes them fresh
 // again, behind the cursor: so a /80 never fills the memory, and an address comes back after this many others at the least while others are free.
-// Exact order needs no more for any interface of a cloud: 50 prefixes of 16 are 800 addresses. At about 120 bytes each it is half a megabyte.
-const remembered = 4096
+// Exact order needs no more for any interface of a cloud: 50 prefixes of 16 are 800 addresses. It is about 100 KiB of a pool that has been in use for long.
+const remembered = 1024
 
 // chooser chooses addresses of one pool in one transaction.
 type chooser struct {
@@ -114,7 +115,7 @@ func (c *chooser) endQuarantines() error {
 		if err != nil || !ok || until > c.now {
 			return err
 		}
-		if err := c.put(a, entry{state: released, pool: c.row.id, at: max(0, until-c.cooldown)}); err != nil {
+		if err := c.wait(a, entry{state: released, pool: c.row.id, at: max(0, until-c.cooldown)}); err != nil {
 			return err
 		}
 	}
@@ -160,17 +161,19 @@ func (c *chooser) reclaim() error {
 
 // take checks that a certain address may be handed out; the error is a *TakenError or *RefusedError.
 func (c *chooser) take(a netip.Addr) error {
-	e, known, err := c.entry(a)
+	e, err := c.look(a)
 	if err != nil {
 		return err
 	}
 	switch {
 	case !iprange.Contains(c.open, a):
 		return refuse("requested address %s is excluded, draining or reserved in pool %s: ask for another one", a, c.pool.Name)
-	case !known:
-		return nil
 	case e.state == held:
-		return &TakenError{Address: a, Reason: "is held by " + c.holderOf(e.record)}
+		holder, err := c.holderOf(a)
+		if err != nil {
+			return err
+		}
+		return &TakenError{Address: a, Reason: "is held by " + holder}
 	case e.state == quarantined && e.at > c.now:
 		return &TakenError{Address: a, Reason: fmt.Sprintf("is used by something else on this node, and is tried again in %s", (e.at - c.now).Round(time.Second))}
 	case e.state == released && !c.hasRested(e.at):
@@ -179,18 +182,24 @@ func (c *chooser) take(a netip.Addr) error {
 	return nil
 }
 
-// holderOf names the owner of a record as people know it.
-func (b *book) holderOf(id recordID) string {
-	r, known, err := b.recordAt(id)
-	switch {
-	case err != nil || !known:
-		return fmt.Sprintf("record %q", id)
-	case r.Pod.Name != "":
-		return fmt.Sprintf("pod %s/%s (%s)", r.Pod.Namespace, r.Pod.Name, r.IfName)
-	case strings.HasPrefix(r.ContainerID, foundPrefix):
-		return fmt.Sprintf("a pod in network namespace %s (%s)", r.Netns.Path, r.IfName)
+// holderOf names the owner of a held address as people know it. It reads all records: it is for an error message.
+func (b *book) holderOf(a netip.Addr) (string, error) {
+	all, err := b.recordsWith("")
+	if err != nil {
+		return "", err
 	}
-	return fmt.Sprintf("container %s (%s)", r.ContainerID, r.IfName)
+	i := slices.IndexFunc(all, func(r Record) bool { return slices.Contains(r.Addresses(), a) })
+	if i < 0 {
+		return "", damaged("address %s is held, and no record has it", a)
+	}
+	switch r := all[i]; {
+	case r.Pod.Name != "":
+		return fmt.Sprintf("pod %s/%s (%s)", r.Pod.Namespace, r.Pod.Name, r.IfName), nil
+	case strings.HasPrefix(r.ContainerID, foundPrefix):
+		return fmt.Sprintf("a pod in network namespace %s (%s)", r.Netns.Path, r.IfName), nil
+	default:
+		return fmt.Sprintf("container %s (%s)", r.ContainerID, r.IfName), nil
+	}
 }
 
 // moveCursor remembers the fresh address that was chosen, if one was. The row is read again: its counters may have changed.

@@ -191,12 +191,11 @@ func wounds() map[string]func(w *world) {
 		"a header of nothing": inside(func(tx *bbolt.Tx) error { return bucket(tx, "header").Put(headerKey(), nil) }),
 		"a record of nothing": inside(func(tx *bbolt.Tx) error { return bucket(tx, "records").Put([]byte(recordKey(owner("a"))), []byte("{")) }),
 		"an entry of nothing": inside(func(tx *bbolt.Tx) error {
-			return bucket(tx, "addresses").Put(addressKey(netip.MustParseAddr("10.0.1.0")), []byte("x"))
+			return bucket(tx, "waiting").Put(addressKey(netip.MustParseAddr("10.0.1.0")), []byte("x"))
 		}),
-		"a lost record's address": inside(func(tx *bbolt.Tx) error {
-			return bucket(tx, "addresses").Delete(addressKey(netip.MustParseAddr("10.0.1.0")))
+		"lost runs": inside(func(tx *bbolt.Tx) error {
+			return bucket(tx, "runs").Delete(addressKey(netip.MustParseAddr("10.0.1.0")))
 		}),
-		"a lost row":  inside(func(tx *bbolt.Tx) error { return bucket(tx, "pools").Delete(appendPoolID(nil, 1)) }),
 		"a false run": inside(func(tx *bbolt.Tx) error { return bucket(tx, "runs").Put([]byte("4abcd"), []byte("4abcc")) }),
 	}
 	for _, name := range bucketNames() {

@@ -12,7 +12,7 @@
 // All are in one folder, /run/underlay on nodes (mode 0700), on a file system that is empty after a boot:
 //
 //   - lock: an empty file; whoever has its flock may open the store and read or write the node file. It stays for ever.
-//   - store.db: a bbolt file (mode 0600) with the buckets header, records, addresses, queue, runs and pools. The types header, Record, entry, run and
+//   - store.db: a bbolt file (mode 0600) with the buckets header, records, runs, waiting, queue and pools. The types header, Record, run, entry and
 //     poolRow say what is in them; keys.go says how keys are written. Never synced: no sandbox outlives a boot, so no record must, and what a killed
 //     process has written the kernel keeps.
 //   - store.db.new: a store that is being made; it gets its name by a rename when it is whole.
@@ -32,7 +32,7 @@
 //   - A released address is not handed out before its network's cooldown is over. The times are of CLOCK_BOOTTIME, which never jumps.
 //   - What is handed out is in the node file that the caller read under this lock: enabled, in a range, neither draining, excluded nor reserved.
 //   - Nothing enumerates a range. Allocation and release are O(log n) in the addresses in use (times the ranges of a pool, at most 128), whatever the
-//     size of the range; only counting for the agent or for an error reads all addresses in use.
+//     size of the range; only counting, for the agent or for an error, reads all addresses that wait.
 //   - A store that is made, for whatever reason, starts with the addresses that live namespaces hold.
 //   - Check finds nothing, ever.
 //

@@ -21,24 +21,25 @@ import (
 // Invariants: the file is never removed by us, and a lock counts only while its path still names the locked inode, so a folder which somebody
 // removed and made again cannot give two owners. The kernel drops the lock with its owner's death: nothing is stale after kill -9.
 type lock struct {
-	file *os.File
+	fd int
 }
 
 // acquire takes the lock at path, waiting until ctx ends. Waiting is done by the kernel, first come first served, not by polling.
 func acquire(ctx context.Context, path string) (*lock, error) {
 	for {
-		file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+		// Not os.OpenFile: it would try to make the file known to the scheduler's poller, six system calls for nothing.
+		fd, err := unix.Open(path, unix.O_RDWR|unix.O_CREAT|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
 		if err != nil {
 			return nil, explain("open the lock of the allocation store", path, err)
 		}
-		if err := flock(ctx, file); err != nil {
+		if err := flock(ctx, fd, path); err != nil {
 			return nil, err
 		}
-		same, err := stillNames(path, file)
+		same, err := stillNames(path, fd)
 		if same {
-			return &lock{file: file}, nil
+			return &lock{fd: fd}, nil
 		}
-		_ = file.Close()
+		_ = unix.Close(fd)
 		if err != nil {
 			return nil, explain("inspect the lock of the allocation store", path, err)
 		}
@@ -47,34 +48,33 @@ func acquire(ctx context.Context, path string) (*lock, error) {
 
 // release gives the lock back by closing its file.
 func (l *lock) release() error {
-	return l.file.Close()
+	return unix.Close(l.fd)
 }
 
-// flock locks file. When ctx ends first, file is closed as soon as the kernel grants the lock.
-func flock(ctx context.Context, file *os.File) error {
-	fd := int(file.Fd())
+// flock locks a file. After an error the file is closed: when ctx ends first, as soon as the kernel grants the lock.
+func flock(ctx context.Context, fd int, path string) error {
 	err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
 	if err == nil {
 		return nil
 	}
 	if !errors.Is(err, unix.EWOULDBLOCK) {
-		_ = file.Close()
-		return explain("lock the allocation store", file.Name(), err)
+		_ = unix.Close(fd)
+		return explain("lock the allocation store", path, err)
 	}
 	granted := make(chan error, 1)
 	go func() { granted <- flockBlocking(fd) }()
 	select {
 	case err := <-granted:
 		if err != nil {
-			_ = file.Close()
-			return explain("lock the allocation store", file.Name(), err)
+			_ = unix.Close(fd)
+			return explain("lock the allocation store", path, err)
 		}
 		return nil
 	case <-ctx.Done():
-		busy := &BusyError{Path: file.Name(), Holder: holder(file), Err: context.Cause(ctx)}
+		busy := &BusyError{Path: path, Holder: holder(fd), Err: context.Cause(ctx)}
 		go func() {
 			<-granted
-			_ = file.Close()
+			_ = unix.Close(fd)
 		}()
 		return busy
 	}
@@ -90,9 +90,9 @@ func flockBlocking(fd int) error {
 }
 
 // stillNames says whether path is the file that is open.
-func stillNames(path string, file *os.File) (bool, error) {
+func stillNames(path string, fd int) (bool, error) {
 	var open, named unix.Stat_t
-	if err := unix.Fstat(int(file.Fd()), &open); err != nil {
+	if err := unix.Fstat(fd, &open); err != nil {
 		return false, err
 	}
 	if err := unix.Lstat(path, &named); err != nil {
@@ -104,10 +104,10 @@ func stillNames(path string, file *os.File) (bool, error) {
 	return open.Dev == named.Dev && open.Ino == named.Ino, nil
 }
 
-// holder names the process that holds the lock on file, as far as /proc tells: it is only for an error message.
-func holder(file *os.File) string {
+// holder names the process that holds the lock on a file, as far as /proc tells: it is only for an error message.
+func holder(fd int) string {
 	var st unix.Stat_t
-	if unix.Fstat(int(file.Fd()), &st) != nil {
+	if unix.Fstat(fd, &st) != nil {
 		return ""
 	}
 	locks, err := os.ReadFile("/proc/locks")
@@ -123,7 +123,7 @@ func holder(file *os.File) string {
 		}
 		name, err := os.ReadFile(filepath.Join("/proc", fields[4], "comm"))
 		if err != nil {
-			return "process " + fields[4]
+			return "a process of another container"
 		}
 		return fmt.Sprintf("process %s (%s)", fields[4], strings.TrimSpace(string(name)))
 	}

@@ -64,7 +64,7 @@ func TestLockOfAFolderMadeAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	waiting, err := os.OpenFile(path, os.O_RDWR, 0)
+	waiting, err := unix.Open(path, unix.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,13 +83,13 @@ func TestLockOfAFolderMadeAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := <-second
-	if same, err := stillNames(path, l.file); !same || err != nil {
+	if same, err := stillNames(path, l.fd); !same || err != nil {
 		t.Errorf("the lock is not that of the path: %v", err)
 	}
 	if same, err := stillNames(path, waiting); same || err != nil {
 		t.Errorf("the old file counts as the lock: %v", err)
 	}
-	if err := errors.Join(l.release(), waiting.Close()); err != nil {
+	if err := errors.Join(l.release(), unix.Close(waiting)); err != nil {
 		t.Error(err)
 	}
 }

@@ -12,7 +12,7 @@ import (
 type poolRow struct {
 	id   poolID
 	name string
-	// held and released count the pool's entries of these states.
+	// held and released count the pool's addresses of these states.
 	held, released uint64
 	// cursor is the fresh address chosen last, invalid at first: the search for the next goes on behind it and comes round, so that
 	// forgotten addresses come last. Any value is right, in or out of the pool.
@@ -64,9 +64,21 @@ func (b *book) putRow(r poolRow) error {
 	return b.pools.Put(appendPoolID(nil, r.id), encodeRow(r))
 }
 
-// count changes the counter of an entry's pool.
-func (b *book) count(e entry, by int64) error {
-	if e.state == quarantined {
+// countHeld changes the counter of a pool's held addresses.
+func (b *book) countHeld(pool string, by int) error {
+	r, err := b.row(pool)
+	if err != nil {
+		return err
+	}
+	if r.held += uint64(by); int64(r.held) < 0 {
+		return damaged("pool %q counts fewer held addresses than it has", r.name)
+	}
+	return b.putRow(r)
+}
+
+// countReleased changes the counter of an entry's pool, if it is a released one.
+func (b *book) countReleased(e entry, by int) error {
+	if e.state != released {
 		return nil
 	}
 	key := appendPoolID(nil, e.pool)
@@ -74,14 +86,9 @@ func (b *book) count(e entry, by int64) error {
 	if err != nil {
 		return err
 	}
-	counter := &r.held
-	if e.state == released {
-		counter = &r.released
+	if r.released += uint64(by); int64(r.released) < 0 {
+		return damaged("pool %q counts fewer released addresses than it has", r.name)
 	}
-	if by < 0 && *counter == 0 {
-		return damaged("pool %q counts fewer addresses than it has", r.name)
-	}
-	*counter += uint64(by)
 	return b.putRow(r)
 }
 

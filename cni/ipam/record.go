@@ -88,20 +88,10 @@ func (b *book) recordAt(id recordID) (Record, bool, error) {
 // putRecord writes a record and holds its addresses, which nobody may hold. The owner must have no other record.
 func (b *book) putRecord(r Record) error {
 	for _, l := range r.Leases {
-		var id poolID
-		if l.Pool != "" {
-			row, err := b.row(l.Pool)
-			if err != nil {
-				return err
-			}
-			id = row.id
-		}
-		if e, _, err := b.entry(l.Address); err != nil {
+		if err := b.hold(l.Address); err != nil {
 			return err
-		} else if e.state == held {
-			return damaged("address %s was to be held twice, by record %q and container %s", l.Address, e.record, r.ContainerID)
 		}
-		if err := b.put(l.Address, entry{state: held, pool: id, record: recordKey(r.Owner)}); err != nil {
+		if err := b.countHeld(l.Pool, +1); err != nil {
 			return err
 		}
 	}
@@ -118,17 +108,24 @@ func (b *book) writeRecord(r Record) error {
 	return b.records.Put([]byte(recordKey(r.Owner)), value)
 }
 
-// dropRecord removes a record; give says what becomes of each address.
-func (b *book) dropRecord(r Record, give func(a netip.Addr, e entry) error) error {
+// dropRecord removes a record; give says what becomes of each address, which is of a pool.
+func (b *book) dropRecord(r Record, give func(a netip.Addr, pool poolID) error) error {
 	for _, l := range r.Leases {
-		e, known, err := b.entry(l.Address)
+		e, err := b.look(l.Address)
 		if err != nil {
 			return err
 		}
-		if !known || e.state != held || e.record != recordKey(r.Owner) {
-			return damaged("address %s of container %s, interface %s, is not held by it", l.Address, r.ContainerID, r.IfName)
+		if e.state != held {
+			return damaged("address %s of container %s, interface %s, is not held", l.Address, r.ContainerID, r.IfName)
 		}
-		if err := give(l.Address, e); err != nil {
+		row, err := b.row(l.Pool)
+		if err != nil {
+			return err
+		}
+		if err := b.countHeld(l.Pool, -1); err != nil {
+			return err
+		}
+		if err := give(l.Address, row.id); err != nil {
 			return err
 		}
 	}

@@ -47,7 +47,7 @@ func (s *Store) Cancel(owner Owner) error {
 }
 
 // remove drops the records that find lists; give says what becomes of their addresses.
-func (s *Store) remove(give func(b *book, a netip.Addr, e entry) error, find func(b *book) ([]Record, error)) ([]Record, error) {
+func (s *Store) remove(give func(b *book, a netip.Addr, pool poolID) error, find func(b *book) ([]Record, error)) ([]Record, error) {
 	var list []Record
 	err := s.update(func(b *book) error {
 		var err error
@@ -55,7 +55,7 @@ func (s *Store) remove(give func(b *book, a netip.Addr, e entry) error, find fun
 			return err
 		}
 		for _, r := range list {
-			if err := b.dropRecord(r, func(a netip.Addr, e entry) error { return give(b, a, e) }); err != nil {
+			if err := b.dropRecord(r, func(a netip.Addr, pool poolID) error { return give(b, a, pool) }); err != nil {
 				return err
 			}
 		}
@@ -68,11 +68,11 @@ func (s *Store) remove(give func(b *book, a netip.Addr, e entry) error, find fun
 }
 
 // rest lets an address wait in its pool's queue.
-func (s *Store) rest(b *book, a netip.Addr, e entry) error {
-	return b.put(a, entry{state: released, pool: e.pool, at: s.options.Now()})
+func (s *Store) rest(b *book, a netip.Addr, pool poolID) error {
+	return b.wait(a, entry{state: released, pool: pool, at: s.options.Now()})
 }
 
-func (b *book) forgetHeld(a netip.Addr, _ entry) error { return b.forget(a) }
+func (b *book) forgetHeld(a netip.Addr, _ poolID) error { return b.forget(a) }
 
 // Get gives an owner's record; false if it has none.
 func (s *Store) Get(owner Owner) (Record, bool, error) {

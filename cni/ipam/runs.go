@@ -4,20 +4,24 @@
 package ipam
 
 import (
+	"bytes"
 	"net/netip"
+
+	"github.com/underlay-dev/kubectl-underlay/internal/iprange"
 )
 
-// The bucket runs is a set of addresses kept as maximal runs: first address to last. Families never touch, since keys start with the family.
+// The bucket runs is the set of addresses in use, kept as maximal runs: first address to last. Families never touch, since keys start with the family.
 
 // addToRuns adds an address that is in no run.
 func (b *book) addToRuns(a netip.Addr) error {
+	b.changed = true
 	first, last, key := a, a, addressKey(a)
 	before, behind, err := b.neighbours(key)
 	if err != nil {
 		return err
 	}
 	if before.contains(a) || behind.first == a {
-		return damaged("address %s without entry is in a run", a)
+		return damaged("address %s is fresh, and in a run", a)
 	}
 	if before.valid() && before.last.Next() == a {
 		first = before.first
@@ -38,7 +42,7 @@ func (b *book) removeFromRuns(a netip.Addr) error {
 		return err
 	}
 	if !r.valid() {
-		return damaged("address %s with an entry is in no run", a)
+		return damaged("address %s is in use, and in no run", a)
 	}
 	if r.first == a {
 		err = b.runs.Delete(addressKey(a))
@@ -119,4 +123,62 @@ func parseRun(key, value []byte) (run, error) {
 		return run{}, damaged("a run from %s to %s is none", first, last)
 	}
 	return run{first, last}, nil
+}
+
+// inUse lists what of ranges, which are sorted and do not overlap, is in use.
+func (b *book) inUse(ranges []iprange.Range) ([]iprange.Range, error) {
+	var list []iprange.Range
+	for _, r := range ranges {
+		before, _, err := b.neighbours(addressKey(r.First))
+		if err != nil {
+			return nil, err
+		}
+		if part, ok := r.Intersect(iprange.Range{First: before.first, Last: before.last}); ok {
+			list = append(list, part)
+		}
+		cursor := b.runs.Cursor()
+		for k, v := cursor.Seek(addressKey(r.First)); k != nil; k, v = cursor.Next() {
+			next, err := parseRun(k, v)
+			if err != nil {
+				return nil, err
+			}
+			part, ok := r.Intersect(iprange.Range{First: next.first, Last: next.last})
+			if !ok {
+				break
+			}
+			list = append(list, part)
+		}
+	}
+	return list, nil
+}
+
+// heldIn counts the held addresses in ranges, which are sorted and do not overlap: those in use that do not wait.
+func (b *book) heldIn(ranges []iprange.Range) (int64, error) {
+	used, err := b.inUse(ranges)
+	if err != nil {
+		return 0, err
+	}
+	count := iprange.Size(used)
+	err = b.visitWaiting(ranges, func(netip.Addr, entry) { count-- })
+	return count, err
+}
+
+// visitWaiting calls fn with each waiting address in ranges, in order.
+func (b *book) visitWaiting(ranges []iprange.Range, fn func(a netip.Addr, e entry)) error {
+	cursor := b.waiting.Cursor()
+	for _, r := range ranges {
+		last := addressKey(r.Last)
+		for k, v := cursor.Seek(addressKey(r.First)); k != nil && bytes.Compare(k, last) <= 0; k, v = cursor.Next() {
+			a, err := parseAddress(k)
+			if err != nil {
+				return err
+			}
+			e, err := decodeEntry(v)
+			if err != nil {
+				return err
+			}
+			fn(a, e)
+		}
+	}
+	return nil
 }

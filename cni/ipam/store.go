@@ -49,7 +49,7 @@ type Found struct {
 //
 // Invariants: the lock is held from Open to Close, so no other process sees or changes the store meanwhile, and the holder may read or write the
 // node file. Each method is one transaction: when it returned without error, all of it is in the file, and a process killed before that leaves
-// nothing of it.
+// nothing of it. A Store is for one goroutine.
 type Store struct {
 	options Options
 	lock    *lock
@@ -70,16 +70,19 @@ func Open(ctx context.Context, options Options) (*Store, error) {
 		options.Log = func(string) {}
 	}
 	if options.BootID == "" {
-		id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+		id, err := bootID()
 		if err != nil {
-			return nil, fmt.Errorf("read the boot id: %w", err)
+			return nil, err
 		}
-		options.BootID = strings.TrimSpace(string(id))
-	}
-	if err := os.MkdirAll(options.Folder, 0o700); err != nil {
-		return nil, explain("make the allocation store's folder", options.Folder, err)
+		options.BootID = id
 	}
 	l, err := acquire(ctx, filepath.Join(options.Folder, "lock"))
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := os.MkdirAll(options.Folder, 0o700); err != nil {
+			return nil, explain("make the allocation store's folder", options.Folder, err)
+		}
+		l, err = acquire(ctx, filepath.Join(options.Folder, "lock"))
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -99,6 +102,24 @@ func (s *Store) Close() error {
 		s.db, s.file = nil, nil
 	}
 	return errors.Join(err, s.lock.release())
+}
+
+// bootID is the kernel's random name for this boot, 36 characters.
+func bootID() (string, error) {
+	const path = "/proc/sys/kernel/random/boot_id"
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", fmt.Errorf("open %s: %w", path, err)
+	}
+	id := make([]byte, 64)
+	n, err := unix.Read(fd, id)
+	if closeErr := unix.Close(fd); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return "", fmt.Errorf("read %s: %w", path, err)
+	}
+	return strings.TrimSpace(string(id[:n])), nil
 }
 
 func sinceBoot() time.Duration {
@@ -162,9 +183,12 @@ func (s *Store) openDB(path string) error {
 			NoGrowSync:      true,
 			InitialMmapSize: initialMmap,
 			OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
-				file, err := os.OpenFile(name, flag|unix.O_NOFOLLOW, mode)
-				s.file = file
-				return file, err
+				fd, err := unix.Open(name, flag|unix.O_NOFOLLOW|unix.O_CLOEXEC, uint32(mode)) // as acquire does, for the same reason
+				if err != nil {
+					return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+				}
+				s.file = os.NewFile(uintptr(fd), name)
+				return s.file, nil
 			},
 		})
 		if err != nil {

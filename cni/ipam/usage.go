@@ -4,7 +4,6 @@
 package ipam
 
 import (
-	"bytes"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -64,7 +63,8 @@ type Usage struct {
 	Stranded []Lease
 }
 
-// Usage counts the addresses of all pools of the node file. Its cost grows with the addresses in use, not with the ranges.
+// Usage counts the addresses of all pools of the node file. Its cost grows with the addresses that wait, and neither with those that are held nor with
+// the ranges.
 func (s *Store) Usage(node *nodefile.File) (Usage, error) {
 	var u Usage
 	err := s.view(func(b *book) error {
@@ -90,41 +90,31 @@ func (s *Store) Usage(node *nodefile.File) (Usage, error) {
 // usage counts one pool.
 func (b *book) usage(node *nodefile.File, p *nodefile.Pool, now time.Duration) (PoolUsage, error) {
 	usable, open := node.Usable(p), node.Open(p)
-	cooldown := node.Network(p.Network).Cooldown()
+	closed := iprange.Subtract(usable, open)
+	all := iprange.Merge(slices.Concat(p.Ranges, p.Draining))
 	u := PoolUsage{
 		Pool:      p.Name,
 		Interface: p.Interface.String(),
 		Size:      iprange.Size(usable),
 		Free:      iprange.Size(open),
+		Draining:  iprange.Size(closed),
 		Disabled:  p.Allocation == nodefile.AllocationDisabled,
 	}
-	u.Draining = u.Size - u.Free
-	err := b.visit(iprange.Merge(append(slices.Clone(p.Ranges), p.Draining...)), func(a netip.Addr, e entry) error {
-		isOpen := iprange.Contains(open, a)
-		back := e.at
-		if e.state == released {
-			back += cooldown
+	var heldOpen, heldClosed int64
+	for _, part := range []struct {
+		ranges []iprange.Range
+		count  *int64
+	}{{all, &u.Held}, {open, &heldOpen}, {closed, &heldClosed}} {
+		var err error
+		if *part.count, err = b.heldIn(part.ranges); err != nil {
+			return PoolUsage{}, err
 		}
-		switch {
-		case e.state == held:
-			u.Held++
-		case back <= now:
-			return nil // as good as fresh
-		case e.state == released:
-			u.Cooling++
-		default:
-			u.Quarantined++
-		}
-		switch {
-		case isOpen:
-			u.Free--
-		case iprange.Contains(usable, a):
-			u.Draining--
-		}
-		if isOpen && e.state != held && (u.Rests == 0 || back-now < u.Rests) {
-			u.Rests = back - now
-		}
-		return nil
+	}
+	u.Free -= heldOpen
+	u.Draining -= heldClosed
+	cooldown := node.Network(p.Network).Cooldown()
+	err := b.visitWaiting(all, func(a netip.Addr, e entry) {
+		u.countWaiting(e, cooldown, now, iprange.Contains(open, a), iprange.Contains(closed, a))
 	})
 	if err != nil {
 		return PoolUsage{}, err
@@ -133,19 +123,44 @@ func (b *book) usage(node *nodefile.File, p *nodefile.Pool, now time.Duration) (
 	return u, err
 }
 
+// countWaiting counts a waiting address, unless it is over and as good as fresh.
+func (u *PoolUsage) countWaiting(e entry, cooldown, now time.Duration, open, closed bool) {
+	back, count := e.at, &u.Quarantined
+	if e.state == released {
+		back, count = e.at+cooldown, &u.Cooling
+	}
+	if back <= now {
+		return
+	}
+	*count++
+	switch {
+	case open:
+		u.Free--
+		if u.Rests == 0 || back-now < u.Rests {
+			u.Rests = back - now
+		}
+	case closed:
+		u.Draining--
+	}
+}
+
 // drained lists the draining ranges without held or quarantined addresses: a quarantined one is in use, though not by a pod that the store knows.
 func (b *book) drained(p *nodefile.Pool, now time.Duration) ([]iprange.Range, error) {
 	var list []iprange.Range
 	for _, r := range p.Draining {
-		used := false
-		err := b.visit([]iprange.Range{r}, func(_ netip.Addr, e entry) error {
-			used = used || e.state == held || e.state == quarantined && e.at > now
-			return nil
+		used, err := b.heldIn([]iprange.Range{r})
+		if err != nil {
+			return nil, err
+		}
+		err = b.visitWaiting([]iprange.Range{r}, func(_ netip.Addr, e entry) {
+			if e.state == quarantined && e.at > now {
+				used++
+			}
 		})
 		if err != nil {
 			return nil, err
 		}
-		if !used {
+		if used == 0 {
 			list = append(list, r)
 		}
 	}
@@ -154,46 +169,26 @@ func (b *book) drained(p *nodefile.Pool, now time.Duration) ([]iprange.Range, er
 
 // stranded lists held addresses outside of known ranges.
 func (b *book) stranded(known []iprange.Range) ([]Lease, error) {
-	rows, err := b.rows()
-	if err != nil {
-		return nil, err
-	}
-	names := map[poolID]string{}
-	for _, r := range rows {
-		names[r.id] = r.name
-	}
-	all := []iprange.Range{
+	everything := []iprange.Range{
 		iprange.FromPrefix(netip.PrefixFrom(netip.IPv4Unspecified(), 0)),
 		iprange.FromPrefix(netip.PrefixFrom(netip.IPv6Unspecified(), 0)),
 	}
+	outside := iprange.Subtract(everything, known)
+	if n, err := b.heldIn(outside); err != nil || n == 0 {
+		return nil, err
+	}
+	records, err := b.recordsWith("")
+	if err != nil {
+		return nil, err
+	}
 	var list []Lease
-	err = b.visit(iprange.Subtract(all, known), func(a netip.Addr, e entry) error {
-		if e.state == held {
-			list = append(list, Lease{Address: a, Pool: names[e.pool]})
-		}
-		return nil
-	})
-	return list, err
-}
-
-// visit calls fn with each address in ranges that has an entry, in order.
-func (b *book) visit(ranges []iprange.Range, fn func(a netip.Addr, e entry) error) error {
-	cursor := b.addresses.Cursor()
-	for _, r := range ranges {
-		last := addressKey(r.Last)
-		for k, v := cursor.Seek(addressKey(r.First)); k != nil && bytes.Compare(k, last) <= 0; k, v = cursor.Next() {
-			a, err := parseAddress(k)
-			if err != nil {
-				return err
-			}
-			e, err := decodeEntry(v)
-			if err != nil {
-				return err
-			}
-			if err := fn(a, e); err != nil {
-				return err
+	for _, r := range records {
+		for _, l := range r.Leases {
+			if iprange.Contains(outside, l.Address) {
+				list = append(list, l)
 			}
 		}
 	}
-	return nil
+	slices.SortFunc(list, func(x, y Lease) int { return x.Address.Compare(y.Address) })
+	return list, nil
 }
