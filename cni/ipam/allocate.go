@@ -80,8 +80,11 @@ func (s *Store) allocate(node *nodefile.File, req Request, used netip.Addr) (All
 		}
 		return s.reserve(b)
 	})
-	if err = errors.Join(err, refusal); err != nil {
+	if err != nil {
 		return Allocation{}, err
+	}
+	if refusal != nil {
+		return Allocation{}, refusal
 	}
 	return allocation, nil
 }
@@ -172,7 +175,7 @@ func (a *allocator) again(r Record) (Allocation, error) {
 
 // adopt gives an owner the addresses which were found in its namespace when the store was made.
 func (a *allocator) adopt() (Allocation, bool, error) {
-	if any, err := a.anyFound(); err != nil || !any {
+	if some, err := a.someFound(); err != nil || !some {
 		return Allocation{}, false, err
 	}
 	found, known, err := a.record(foundOwner(a.req.Netns, a.req.Owner.IfName))

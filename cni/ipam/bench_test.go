@@ -106,12 +106,10 @@ func BenchmarkUsage(b *testing.B) {
 }
 
 func benchFolder(b *testing.B) string {
-	folder, err := os.MkdirTemp(os.Getenv("UNDERLAY_BENCH_FOLDER"), "ipam-bench-")
-	if err != nil {
-		b.Fatal(err)
+	if other := os.Getenv("UNDERLAY_BENCH_FOLDER"); other != "" {
+		b.Setenv("TMPDIR", other)
 	}
-	b.Cleanup(func() { _ = os.RemoveAll(folder) })
-	return folder
+	return b.TempDir()
 }
 
 func fill(tb testing.TB, options Options, node *nodefile.File, count int) {

@@ -119,9 +119,8 @@ func explain(what, path string, err error) error {
 	case errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.EISDIR), errors.Is(err, unix.ELOOP):
 		advice = ": something else is in the way at that path; remove it"
 	}
-	var path1 *fs.PathError
-	if errors.As(err, &path1) {
-		err = path1.Err
+	if wrapped, ok := errors.AsType[*fs.PathError](err); ok {
+		err = wrapped.Err // the path stands in front already
 	}
 	return &StorageError{Path: path, Err: fmt.Errorf("%s %s: %w%s", what, path, err, advice)}
 }

@@ -73,8 +73,7 @@ func flock(ctx context.Context, fd int, path string) error {
 	case <-ctx.Done():
 		busy := &BusyError{Path: path, Holder: holder(fd), Err: context.Cause(ctx)}
 		go func() {
-			<-granted
-			_ = unix.Close(fd)
+			_ = errors.Join(<-granted, unix.Close(fd)) // nobody waits for it any more
 		}()
 		return busy
 	}

@@ -19,8 +19,8 @@ type poolRow struct {
 	cursor netip.Addr
 }
 
-// anyFound says whether addresses are held that were found in live namespaces. It spares everybody else from looking for their records.
-func (b *book) anyFound() (bool, error) {
+// someFound says whether addresses are held that were found in live namespaces. It spares everybody else from looking for their records.
+func (b *book) someFound() (bool, error) {
 	key := appendPoolID(nil, 0)
 	r, err := decodeRow(key, b.pools.Get(key))
 	return r.held > 0, err

@@ -138,11 +138,10 @@ func (c *churner) add(i int) error {
 
 // claim fails if the store has given an address to two.
 func (c *churner) claim(i int, a Allocation, err error) error {
-	var exhausted *ExhaustedError
+	if _, exhausted := errors.AsType[*ExhaustedError](err); exhausted {
+		return nil
+	}
 	if err != nil || a.Again {
-		if errors.As(err, &exhausted) {
-			return nil
-		}
 		return err
 	}
 	for _, address := range a.Record.Addresses() {
@@ -187,7 +186,7 @@ func (c *churner) del(i int) error {
 
 // start makes a child process; its standard error is collected.
 func start(t *testing.T, role, folder, name string, epoch time.Duration) (*exec.Cmd, *bufio.Reader, *bytes.Buffer) {
-	cmd := exec.Command(must(os.Executable()))
+	cmd := exec.CommandContext(t.Context(), must(os.Executable()))
 	cmd.Env = append(os.Environ(), childVariable+"="+strings.Join([]string{role, folder, name, epoch.String()}, " "))
 	complaint := &bytes.Buffer{}
 	cmd.Stderr = complaint
@@ -236,7 +235,7 @@ func killOne(t *testing.T, folder, name string, epoch, after time.Duration) stri
 		return err.Error()
 	}
 	_ = cmd.Wait() // it was killed
-	if status := cmd.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() {
+	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || !status.Signaled() {
 		return "it ended by itself: " + complaint.String()
 	}
 	c := &churner{name: name, claims: filepath.Join(folder, "claims"), options: churnOptions(folder, epoch)}
@@ -314,7 +313,7 @@ func TestManyProcesses(t *testing.T) {
 
 // A full file system refuses allocations with an error that says so, damages nothing, and lets addresses be released.
 func TestFullFileSystem(t *testing.T) {
-	cmd := exec.Command(must(os.Executable()))
+	cmd := exec.CommandContext(t.Context(), must(os.Executable()))
 	cmd.Env = append(os.Environ(), childVariable+"=full "+t.TempDir()+" x 0s")
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:  unix.CLONE_NEWNS | unix.CLONE_NEWUSER,

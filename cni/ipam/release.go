@@ -17,7 +17,7 @@ func (s *Store) Release(owner Owner, netnsPath string) ([]Record, error) {
 		if err != nil || known {
 			return []Record{r}, err
 		}
-		if any, err := b.anyFound(); netnsPath == "" || err != nil || !any {
+		if some, err := b.someFound(); netnsPath == "" || err != nil || !some {
 			return nil, err
 		}
 		found, err := b.recordsWith(string(rune(kindFound)))

@@ -23,7 +23,7 @@ import (
 func worldOf(t *testing.T, rt *rapid.T, m *model) *world {
 	w := newWorld(t, m.node)
 	w.reporter = rt
-	w.options.Folder = must(os.MkdirTemp(t.TempDir(), ""))
+	w.options.Folder = t.TempDir()
 	w.options.Now = func() time.Duration { return m.now }
 	return w
 }
@@ -230,8 +230,7 @@ func TestChangingPools(t *testing.T) {
 // judge says whether an allocation was right, by what must hold whatever the order.
 func (m *model) judge(rt *rapid.T, id string, got Allocation, err error) {
 	if err != nil {
-		var exhausted *ExhaustedError
-		if !errors.As(err, &exhausted) {
+		if _, exhausted := errors.AsType[*ExhaustedError](err); !exhausted {
 			rt.Fatal(err)
 		}
 		for i := range m.node.Pools {

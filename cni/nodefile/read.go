@@ -137,12 +137,13 @@ func decodeStrictly(data []byte) (*File, error) {
 }
 
 // versionOf is the error for data that is whole JSON of another version; nil for anything else.
-func versionOf(data []byte) error {
+func versionOf(data []byte) *VersionError {
 	var head struct {
 		Version int    `json:"version"`
 		Writer  string `json:"writer"`
 	}
-	if json.Unmarshal(data, &head) != nil || head.Version == Version {
+	readable := json.Unmarshal(data, &head) == nil
+	if !readable || head.Version == Version {
 		return nil // what else is wrong is somebody else's question
 	}
 	return &VersionError{Found: head.Version, Known: Version, Writer: head.Writer}
