@@ -14,10 +14,14 @@ import (
 	"github.com/underlay-dev/kubectl-underlay/internal/iprange"
 )
 
-// remembered is how many rested addresses a pool keeps in the order of their release. Beyond it the oldest are forgotten, which makes them fresh
-// again, behind the cursor: so a /80 never fills the memory, and an address comes back after this many others at the least while others are free.
-// Exact order needs no more for any interface of a cloud: 50 prefixes of 16 are 800 addresses. It is about 100 KiB of a pool that has been in use for long.
-const remembered = 1024
+// exactSize is up to how many addresses a pool hands out in the exact order of their release, however long ago that was. 50 prefixes of 16, the most that
+// any interface of AWS has, are 800.
+const exactSize = 1024
+
+// remembered is how many rested addresses a larger pool keeps in that order. The oldest beyond it are forgotten, which makes them fresh again, behind the
+// cursor: so a /80 never fills the memory, its queue stays on the pages that are written anyway, and an address comes back after all that the cursor
+// passes first.
+const remembered = 16
 
 // chooser chooses addresses of one pool in one transaction.
 type chooser struct {
@@ -121,9 +125,12 @@ func (c *chooser) endQuarantines() error {
 	}
 }
 
-// trim forgets the oldest rested addresses beyond remembered, a few each time: at most one comes in for each that is handed out.
+// trim forgets the oldest rested addresses of a large pool beyond remembered, a few each time: at most one comes in for each that is handed out.
 func (c *chooser) trim() error {
 	const step = 4
+	if iprange.Size(c.open) <= exactSize {
+		return nil
+	}
 	for range min(step, max(0, int64(c.row.released)-remembered)) {
 		a, at, ok, err := c.oldest(released, c.row.id)
 		if err != nil || !ok || !c.hasRested(at) {

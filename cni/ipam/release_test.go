@@ -142,42 +142,51 @@ func TestReplace(t *testing.T) {
 	}
 }
 
-// A /80 that has been in use for long remembers a bounded number of addresses, none of them comes back early, and none is lost.
-func TestMemoryIsBounded(t *testing.T) {
-	node := oneNode(onePool(nodefile.IPv4, "10.0.16.0-10.0.21.219")) // 1500 addresses
-	node.Networks[0].CooldownSeconds = 0
-	w := newWorld(t, node)
-	w.store(func(s *Store) {
-		last := map[string]int{}
-		for i := range 4000 {
-			a, err := s.Allocate(node, request("a"))
-			if err != nil {
-				t.Fatal(err)
+// A pool that hands out one address after another, each given back at once.
+func TestLongUse(t *testing.T) {
+	for name, c := range map[string]struct {
+		ranges string
+		size   int
+		// others come at the least before an address comes back.
+		others int
+		// waiting addresses that are kept at the most.
+		waiting uint64
+	}{
+		"exact order":     {"10.0.16.0/22", 1024, 1023, 1024},
+		"bounded memory":  {"10.0.16.0-10.0.21.219", 1500, 1499, remembered + 1},
+		"an endless pool": {"10.0.16.0-10.0.255.250", 1 << 30, 1 << 30, remembered + 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			node := oneNode(onePool(nodefile.IPv4, c.ranges))
+			node.Networks[0].CooldownSeconds = 0
+			w := newWorld(t, node)
+			last := map[string]int{}
+			w.store(func(s *Store) {
+				for i := range 3500 {
+					got := addresses(must(s.Allocate(node, request("a"))))
+					if before, ok := last[got]; ok && i-before <= c.others {
+						t.Fatalf("%s comes back after %d others", got, i-before-1)
+					}
+					last[got] = i
+					w.now++
+					_ = must(s.Release(owner("a"), ""))
+				}
+				err := s.view(func(b *book) error {
+					rows, err := b.rows()
+					if n := rows[1].released; n > c.waiting {
+						t.Errorf("%d addresses are remembered, more than %d", n, c.waiting)
+					}
+					return err
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+			if want := min(c.size, 3500); len(last) != want {
+				t.Errorf("%d addresses were handed out, not %d", len(last), want)
 			}
-			got := addresses(a)
-			if before, ok := last[got]; ok && i-before < remembered {
-				t.Fatalf("%s comes back after %d others", got, i-before)
-			}
-			last[got] = i
-			w.now++
-			if _, err := s.Release(owner("a"), ""); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if len(last) != 1500 {
-			t.Errorf("%d of 1500 addresses were handed out", len(last))
-		}
-		err := s.view(func(b *book) error {
-			rows, err := b.rows()
-			if n := rows[1].released; n > remembered+1 {
-				t.Errorf("%d addresses are remembered, more than %d", n, remembered)
-			}
-			return err
 		})
-		if err != nil {
-			t.Error(err)
-		}
-	})
+	}
 }
 
 func TestCollect(t *testing.T) {
