@@ -82,6 +82,19 @@ func TestExportEqualsInit(t *testing.T) {
 	}
 }
 
+// TestExportToNewCluster: kubectl looks up all kinds before it creates the first, so a cluster that has never seen our
+// CRDs needs the export twice, as the tutorial says.
+func TestExportToNewCluster(t *testing.T) {
+	s := newFreshStage(t)
+	export := must(t, 0, "init --no-operator --export").stdout
+	if out, err := s.tryKubectl(t, export, "apply", "--server-side", "-f", "-"); err == nil {
+		t.Errorf("once is enough; the tutorial says twice:\n%s", out)
+	}
+	s.kubectl(t, "", "wait", "--for=condition=Established", "crd", "--all")
+	s.kubectl(t, export, "apply", "--server-side", "-f", "-")
+	must(t, 0, "plan")
+}
+
 // TestChangesInTheCloud follows the cloud: a prefix more, then none, then an instance that is gone.
 func TestChangesInTheCloud(t *testing.T) {
 	s := newStage(t)

@@ -197,12 +197,18 @@ func (s *stage) unassignPrefixes(t *testing.T, id string) {
 // kubectl runs the real one.
 func (s *stage) kubectl(t *testing.T, stdin string, args ...string) string {
 	t.Helper()
+	out, err := s.tryKubectl(t, stdin, args...)
+	if err != nil {
+		t.Fatalf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return out
+}
+
+func (s *stage) tryKubectl(t *testing.T, stdin string, args ...string) (string, error) {
+	t.Helper()
 	// Cleanups call it too, after the test's own context has ended.
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), filepath.Join(s.bin, "kubectl"), args...)
 	cmd.Stdin = strings.NewReader(stdin)
 	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-	return string(bytes.TrimSpace(out))
+	return string(bytes.TrimSpace(out)), err
 }
