@@ -90,6 +90,18 @@ func TestNoNodes(t *testing.T) {
 	contains(t, must(t, 2, initYes).stderr, "no nodes", "--inventory")
 }
 
+// TestNodeCreatedAnew: the garbage collector would delete pools owned by a node that is gone.
+func TestNodeCreatedAnew(t *testing.T) {
+	s := newStage(t)
+	file := write(t, "inventory.yaml", must(t, 0, "inspect -o yaml").stdout)
+	newStage(t) // removes the nodes and makes them anew
+	r := must(t, 2, initYes+" --inventory "+file)
+	contains(t, r.stderr, "node master was created anew", "inspect -o yaml")
+	if got := s.names(t, underlayKind("UnderlayPool")); len(got) != 0 {
+		t.Errorf("%v was written", got)
+	}
+}
+
 func TestNetworkMatchesNoNode(t *testing.T) {
 	newStage(t)
 	file := write(t, "network.yaml", network("apart", "  nodeSelector: {matchLabels: {pool: gpu}}\n"))

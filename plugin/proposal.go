@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/underlay-dev/kubectl-underlay/api/v1alpha1"
 	"github.com/underlay-dev/kubectl-underlay/internal/kube"
@@ -85,11 +86,13 @@ func (p *proposal) blocked() error {
 		return fmt.Errorf("no interface holds addresses for pods: assign a prefix or secondary addresses to the nodes' interfaces, " +
 			"or choose interfaces with --network FILE; `kubectl underlay inspect` shows what is there")
 	}
+	uids := map[string]types.UID{}
+	for _, node := range p.world.inventory.Nodes {
+		uids[node.Name] = node.UID
+	}
 	for _, node := range p.world.seen.Nodes {
-		for _, known := range p.world.inventory.Nodes {
-			if node.Name == known.Name && known.UID != "" && node.UID != known.UID {
-				return fmt.Errorf("node %s was created anew since the inventory was taken; take it again with `kubectl underlay inspect -o yaml`", node.Name)
-			}
+		if known := uids[node.Name]; known != "" && known != node.UID {
+			return fmt.Errorf("node %s was created anew since the inventory was taken; take it again with `kubectl underlay inspect -o yaml`", node.Name)
 		}
 	}
 	return nil
