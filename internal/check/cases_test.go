@@ -156,6 +156,17 @@ func TestChecks(t *testing.T) {
 			severity: plan.Error, object: "cluster", says: "so 1 attachment cannot be made",
 		},
 		{
+			id: idMultusCRDMissing,
+			bad: func(s *situation) {
+				s.cluster.MultusCRD = false
+				s.networks = []v1alpha1.UnderlayNetwork{network("main", func(n *v1alpha1.UnderlayNetworkSpec) { n.Default = true })}
+			},
+			good: func(s *situation) {
+				s.networks = []v1alpha1.UnderlayNetwork{network("main", func(n *v1alpha1.UnderlayNetworkSpec) { n.Default = true })}
+			},
+			severity: plan.Info, object: "cluster", says: "addresses of the default network main",
+		},
+		{
 			id:       plan.IDNetworkInvalid,
 			bad:      func(s *situation) { s.networks = []v1alpha1.UnderlayNetwork{network("A", nil)} },
 			good:     func(s *situation) { s.networks = []v1alpha1.UnderlayNetwork{network("a", nil)} },

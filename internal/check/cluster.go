@@ -5,8 +5,10 @@ package check
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/underlay-dev/kubectl-underlay/api/v1alpha1"
 	"github.com/underlay-dev/kubectl-underlay/internal/plan"
 )
 
@@ -53,10 +55,18 @@ func multusCRDMissing(in Inputs) []plan.Finding {
 	if in.Cluster.MultusCRD || len(in.Plan.Attachments) == 0 {
 		return nil
 	}
-	return []plan.Finding{{ID: idMultusCRDMissing, Severity: plan.Error, Object: "cluster",
-		Message: fmt.Sprintf("the cluster does not know NetworkAttachmentDefinitions, so %s cannot be made",
+	f := plan.Finding{ID: idMultusCRDMissing, Severity: plan.Error, Object: "cluster",
+		Message: fmt.Sprintf("the cluster does not know NetworkAttachmentDefinitions, so %s cannot be made, and pods cannot join",
 			plan.Count(len(in.Plan.Attachments), "attachment")),
-		Remedy: "install Multus (https://github.com/k8snetworkplumbingwg/multus-cni); its manifest brings the CRD"}}
+		Remedy: "install Multus (https://github.com/k8snetworkplumbingwg/multus-cni); its manifest brings the CRD"}
+	if i := slices.IndexFunc(in.Plan.Networks, func(n v1alpha1.UnderlayNetwork) bool { return n.Spec.Default }); i >= 0 {
+		f.Severity = plan.Info
+		f.Message = fmt.Sprintf("pods get addresses of the default network %s; without Multus they cannot join others by an attachment",
+			in.Plan.Networks[i].Name)
+		f.Remedy = "nothing, if one network is enough; otherwise install Multus (https://github.com/k8snetworkplumbingwg/multus-cni), " +
+			"and the operator makes the attachments"
+	}
+	return []plan.Finding{f}
 }
 
 func nodeNotInInventory(in Inputs) []plan.Finding {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -24,6 +25,9 @@ import (
 type Observation struct {
 	// Nodes with what Kubernetes knows of them, by name; the cloud's part is empty.
 	Nodes []v1alpha1.Node
+	// WithoutCNI names the nodes whose kubelet waits for a CNI plugin; Ready counts those that are ready.
+	WithoutCNI []string
+	Ready      int
 	// Reports of the nodes' agents, by name.
 	Reports []v1alpha1.UnderlayNode
 	// Networks and Pools that exist, by name.
@@ -61,9 +65,30 @@ func (c *Cluster) readNodes(ctx context.Context, seen *Observation) error {
 	}
 	for i := range list.Items {
 		seen.Nodes = append(seen.Nodes, node(&list.Items[i]))
+		switch ready, noCNI := readiness(&list.Items[i]); {
+		case ready:
+			seen.Ready++
+		case noCNI:
+			seen.WithoutCNI = append(seen.WithoutCNI, list.Items[i].Name)
+		}
 	}
 	slices.SortFunc(seen.Nodes, func(a, b v1alpha1.Node) int { return cmp.Compare(a.Name, b.Name) })
+	slices.Sort(seen.WithoutCNI)
 	return nil
+}
+
+// readiness says whether a node is ready and, if not, whether that is for want of a CNI plugin. The words are the
+// kubelet's; containerd and CRI-O add different ones of their own.
+func readiness(n *corev1.Node) (ready, noCNI bool) {
+	for _, c := range n.Status.Conditions {
+		if c.Type != corev1.NodeReady {
+			continue
+		}
+		message := strings.ToLower(c.Message)
+		return c.Status == corev1.ConditionTrue,
+			strings.Contains(message, "reason:networkpluginnotready") || strings.Contains(message, "cni plugin not initialized")
+	}
+	return false, false
 }
 
 func node(n *corev1.Node) v1alpha1.Node {

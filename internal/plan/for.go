@@ -16,7 +16,7 @@ func For(in Inputs) (Plan, []Finding) {
 	v := observe(&in.Inventory)
 	networks := readNetworks(in.Networks)
 	if in.Propose {
-		networks = append(networks, propose(v, networks)...)
+		networks = append(networks, propose(v, networks, in.ProposeDefault)...)
 	}
 	var p Plan
 	var pools []*v1alpha1.UnderlayPool

@@ -16,6 +16,9 @@ type Inputs struct {
 	// Propose adds a network for each device index that carries addresses for pods and that no network in Networks
 	// chooses.
 	Propose bool
+	// ProposeDefault makes the first proposed network the default of its nodes, unless a given network is one already: for
+	// nodes that have no CNI yet.
+	ProposeDefault bool
 }
 
 // Plan is what should exist.

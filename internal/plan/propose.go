@@ -15,8 +15,9 @@ import (
 )
 
 // propose gives one network for each device index at which an interface of a Linux node carries addresses for pods,
-// unless a given network chooses interfaces of that index already.
-func propose(v *view, given []*network) []*network {
+// unless a given network chooses interfaces of that index already. asDefault makes the first of them the default, where no
+// given network is.
+func propose(v *view, given []*network, asDefault bool) []*network {
 	found := map[int32]*proposal{}
 	for _, on := range v.nodes {
 		linux := (nodeLabels{on.Node}).Get(labelOS) == "linux"
@@ -34,13 +35,16 @@ func propose(v *view, given []*network) []*network {
 			}
 		}
 	}
+	asDefault = asDefault && !slices.ContainsFunc(given, func(n *network) bool { return n.spec.Default })
 	var out []*network
 	for _, index := range slices.Sorted(maps.Keys(found)) {
 		p := found[index]
 		if p.taken || !p.families[v4] && !p.families[v6] {
 			continue
 		}
-		n := readNetwork(p.network(index, slices.Concat(given, out)))
+		intent := p.network(index, slices.Concat(given, out))
+		intent.Spec.Default = asDefault && len(out) == 0
+		n := readNetwork(intent)
 		n.proposed = true
 		out = append(out, n)
 	}

@@ -160,6 +160,36 @@ func TestProposalsAreStable(t *testing.T) {
 	}
 }
 
+// TestProposeDefault: only the first proposal, only when asked for, and never beside a default that is given.
+func TestProposeDefault(t *testing.T) {
+	given := network4("mine", 1)
+	given.Spec.Default = true
+	for name, tt := range map[string]struct {
+		asked bool
+		given []v1alpha1.UnderlayNetwork
+		want  []string
+	}{
+		"not asked for":           {want: nil},
+		"the first":               {asked: true, want: []string{"ens5"}},
+		"beside a given default":  {asked: true, given: []v1alpha1.UnderlayNetwork{given}, want: []string{"mine"}},
+		"beside a given network":  {asked: true, given: []v1alpha1.UnderlayNetwork{network4("mine", 0)}, want: []string{"ens6"}},
+		"nothing left to propose": {asked: true, given: []v1alpha1.UnderlayNetwork{network4("mine", 0), network4("too", 1)}, want: nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, _ := For(Inputs{Inventory: two(), Networks: tt.given, Propose: true, ProposeDefault: tt.asked})
+			var got []string
+			for _, n := range p.Networks {
+				if n.Spec.Default {
+					got = append(got, n.Name)
+				}
+			}
+			if d := cmp.Diff(tt.want, got); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
 func TestNothingToPropose(t *testing.T) {
 	inv := plantest.Inventory(plantest.Uniform(1200, plantest.Node{{}, {}}))
 	got := lines(For(Inputs{Inventory: inv, Propose: true}))
