@@ -18,6 +18,25 @@ import (
 // unless a given network chooses interfaces of that index already. asDefault makes the first of them the default, where no
 // given network is.
 func propose(v *view, given []*network, asDefault bool) []*network {
+	asDefault = asDefault && !slices.ContainsFunc(given, func(n *network) bool { return n.spec.Default })
+	found := survey(v, given)
+	var out []*network
+	for _, index := range slices.Sorted(maps.Keys(found)) {
+		p := found[index]
+		if p.taken || !p.families[v4] && !p.families[v6] {
+			continue
+		}
+		intent := p.network(index, slices.Concat(given, out))
+		intent.Spec.Default = asDefault && len(out) == 0
+		n := readNetwork(intent)
+		n.proposed = true
+		out = append(out, n)
+	}
+	return out
+}
+
+// survey looks at all interfaces, by device index.
+func survey(v *view, given []*network) map[int32]*proposal {
 	found := map[int32]*proposal{}
 	for _, on := range v.nodes {
 		linux := (nodeLabels{on.Node}).Get(labelOS) == "linux"
@@ -35,20 +54,7 @@ func propose(v *view, given []*network, asDefault bool) []*network {
 			}
 		}
 	}
-	asDefault = asDefault && !slices.ContainsFunc(given, func(n *network) bool { return n.spec.Default })
-	var out []*network
-	for _, index := range slices.Sorted(maps.Keys(found)) {
-		p := found[index]
-		if p.taken || !p.families[v4] && !p.families[v6] {
-			continue
-		}
-		intent := p.network(index, slices.Concat(given, out))
-		intent.Spec.Default = asDefault && len(out) == 0
-		n := readNetwork(intent)
-		n.proposed = true
-		out = append(out, n)
-	}
-	return out
+	return found
 }
 
 // proposal gathers what the interfaces of one device index have in common.
