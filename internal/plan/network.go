@@ -60,7 +60,7 @@ func readNetworks(in []v1alpha1.UnderlayNetwork) []*network {
 		out = append(out, readNetwork(in[i].DeepCopy()))
 	}
 	slices.SortFunc(out, func(a, b *network) int {
-		return cmp.Or(compareAge(a.CreationTimestamp, b.CreationTimestamp), cmp.Compare(a.Name, b.Name),
+		return cmp.Or(CompareAge(a.CreationTimestamp, b.CreationTimestamp), cmp.Compare(a.Name, b.Name),
 			cmp.Compare(encoded(a.Spec), encoded(b.Spec)))
 	})
 	names := map[string]bool{}
@@ -73,8 +73,8 @@ func readNetworks(in []v1alpha1.UnderlayNetwork) []*network {
 	return out
 }
 
-// compareAge puts the older first, and those that do not exist yet last.
-func compareAge(a, b metav1.Time) int {
+// CompareAge puts the older object first, by creation, and those that do not exist yet last.
+func CompareAge(a, b metav1.Time) int {
 	switch {
 	case a.IsZero() && b.IsZero():
 		return 0

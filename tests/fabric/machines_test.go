@@ -6,12 +6,10 @@
 package fabric_test
 
 import (
-	"bytes"
 	"fmt"
 	"net"
 	"net/netip"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/underlay-dev/kubectl-underlay/tests/fabric"
@@ -40,16 +38,12 @@ func TestTwoMachines(t *testing.T) {
 		{name: "worker", subnet: "b", mac: net.HardwareAddr{2, 0, 0, 0, 0x10, 2}, gateway: "172.31.32.1",
 			addresses: []string{"172.31.32.176/24", "2406:da1e:c4:ed02:7a2e::/64"}},
 	}
-	var booting sync.WaitGroup
+	var configs []vm.Config
 	for _, m := range machines {
-		m.attach(t, f)
+		configs = append(configs, vm.Config{MemoryMiB: 512, NICs: []vm.NIC{m.attach(t, f)}})
 	}
-	for _, m := range machines {
-		booting.Go(func() { m.boot(t, kit) })
-	}
-	booting.Wait()
-	if t.Failed() {
-		return
+	for i, booted := range vm.BootAllForTest(t, kit, configs...) {
+		machines[i].VM = booted
 	}
 	master, worker := machines[0], machines[1]
 	master.configure(t)
@@ -58,15 +52,15 @@ func TestTwoMachines(t *testing.T) {
 	for i, address := range worker.addresses {
 		target := netip.MustParsePrefix(address).Addr()
 		t.Run("ping "+target.String(), func(t *testing.T) {
-			master.run(t, "ping -c 1 -W 10 "+target.String())
+			master.Shell(t, "ping -c 1 -W 10 "+target.String())
 			// One packet of the VPC's MTU, which ping does not let routers fragment.
 			header := []int{20, 40}[i] + 8
-			master.run(t, fmt.Sprintf("ping -c 1 -W 10 -s %d %s", fabric.MTU-header, target))
+			master.Shell(t, fmt.Sprintf("ping -c 1 -W 10 -s %d %s", fabric.MTU-header, target))
 		})
 	}
 	t.Run("unbound address", func(t *testing.T) {
-		master.run(t, "ip addr add 172.31.28.99/20 dev eth0")
-		if out, err := master.try(t, "ping -c 1 -W 1 -I 172.31.28.99 172.31.32.176"); err == nil {
+		master.Shell(t, "ip addr add 172.31.28.99/20 dev eth0")
+		if out, err := master.TryShell(t, "ping -c 1 -W 1 -I 172.31.28.99 172.31.32.176"); err == nil {
 			t.Errorf("a ping from an unbound address is answered:\n%s", out)
 		}
 		drops, err := f.DropsOf("eni-master")
@@ -84,11 +78,10 @@ type machine struct {
 	name, subnet, gateway string
 	mac                   net.HardwareAddr
 	addresses             []string // with the subnet's length
-	nic                   vm.NIC
-	vm                    *vm.VM
+	*vm.VM
 }
 
-func (m *machine) attach(t *testing.T, f *fabric.Fabric) {
+func (m *machine) attach(t *testing.T, f *fabric.Fabric) vm.NIC {
 	t.Helper()
 	eni := fabric.ENI{Name: "eni-" + m.name, Subnet: m.subnet, MAC: m.mac}
 	for _, address := range m.addresses {
@@ -100,26 +93,12 @@ func (m *machine) attach(t *testing.T, f *fabric.Fabric) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { tap.Close() })
-	m.nic = vm.NIC{Tap: tap, MAC: m.mac, MTU: fabric.MTU}
-}
-
-func (m *machine) boot(t *testing.T, kit vm.Kit) {
-	machine, err := vm.Boot(t.Context(), kit, vm.Config{MemoryMiB: 512, NICs: []vm.NIC{m.nic}})
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	m.vm = machine
-	t.Cleanup(func() {
-		if err := machine.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	return vm.NIC{Tap: tap, MAC: m.mac, MTU: fabric.MTU}
 }
 
 func (m *machine) configure(t *testing.T) {
 	t.Helper()
-	m.run(t, strings.Join([]string{
+	m.Shell(t, strings.Join([]string{
 		"echo 0 > /proc/sys/net/ipv6/conf/eth0/accept_dad",
 		"ip link set eth0 up",
 		"ip addr add " + m.addresses[0] + " dev eth0",
@@ -127,18 +106,4 @@ func (m *machine) configure(t *testing.T) {
 		"ip route add default via " + m.gateway,
 		"ip -6 route add default via " + fabric.GatewayIPv6().String() + " dev eth0",
 	}, " && "))
-}
-
-func (m *machine) run(t *testing.T, script string) {
-	t.Helper()
-	if out, err := m.try(t, script); err != nil {
-		t.Fatalf("%s: %s: %v\n%s", m.name, script, err, out)
-	}
-}
-
-func (m *machine) try(t *testing.T, script string) (string, error) {
-	t.Helper()
-	var out bytes.Buffer
-	err := m.vm.Run(t.Context(), vm.Command{Args: []string{"sh", "-c", script}, Output: &out})
-	return out.String(), err
 }

@@ -6,8 +6,11 @@
 package vm
 
 import (
+	"bytes"
+	"errors"
 	"os"
 	"strconv"
+	"sync"
 	"testing"
 )
 
@@ -24,19 +27,53 @@ func ForTest(t testing.TB) Kit {
 // BootForTest boots a machine that ends with the test. If the test fails, the end of the machine's console is logged.
 func BootForTest(t testing.TB, kit Kit, config Config) *VM {
 	t.Helper()
-	machine, err := Boot(t.Context(), kit, config)
-	if err != nil {
+	return BootAllForTest(t, kit, config)[0]
+}
+
+// BootAllForTest boots machines at the same time, as BootForTest does.
+func BootAllForTest(t testing.TB, kit Kit, configs ...Config) []*VM {
+	t.Helper()
+	machines, errs := make([]*VM, len(configs)), make([]error, len(configs))
+	var booting sync.WaitGroup
+	for i, config := range configs {
+		booting.Go(func() { machines[i], errs[i] = Boot(t.Context(), kit, config) })
+	}
+	booting.Wait()
+	for _, machine := range machines {
+		if machine == nil {
+			continue
+		}
+		t.Cleanup(func() {
+			if t.Failed() {
+				t.Logf("the machine%s", machine.tail())
+			}
+			if err := machine.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	if err := errors.Join(errs...); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("the machine%s", machine.tail())
-		}
-		if err := machine.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return machine
+	return machines
+}
+
+// Shell runs a script of busybox's shell in the machine and returns all that it printed. The test fails if the script does.
+func (vm *VM) Shell(t testing.TB, script string) string {
+	t.Helper()
+	out, err := vm.TryShell(t, script)
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", script, err, out)
+	}
+	return out
+}
+
+// TryShell is Shell for scripts that may fail.
+func (vm *VM) TryShell(t testing.TB, script string) (string, error) {
+	t.Helper()
+	var out bytes.Buffer
+	err := vm.Run(t.Context(), Command{Args: []string{"sh", "-c", script}, Output: &out})
+	return out.String(), err
 }
 
 // NeedRoot skips a test that makes namespaces or taps on the host itself when it does not run as root. With CI=true in the
