@@ -30,6 +30,7 @@ func areas() []area {
 	return []area{
 		{"plan", measurePlan},
 		{"plugin", measurePlugin},
+		{"ec2", measureEC2},
 	}
 }
 

@@ -5,9 +5,9 @@
 // version 2016-11-15) to the unmodified AWS SDK, with EC2's rules, limits, error codes and pages.
 //
 // A Server is loaded from an Inventory. Its World may be changed while it runs; calls are recorded; permissions,
-// credentials and failures are set on demand. Signatures are not verified.
+// credentials, throttling and failures are set on demand. Signatures are not verified.
 //
-// How it is laid out: server.go takes a request through gates (credentials, faults, permissions, dry run) to an action;
+// How it is laid out: server.go takes a request through gates (credentials, throttle.go, faults, permissions, dry run) to an action;
 // registry.go lists the actions; each group of actions has a file, which reads parameters, applies the rules and fills
 // a struct that encoding/xml writes. Rules that belong to addresses are in space_*.go, limits in limits.go, EC2's words
 // for errors in errors.go, with their sources.

@@ -14,6 +14,8 @@ type gates struct {
 	denied      map[string]bool
 	credentials Credentials
 	faults      []*Fault
+	// buckets is nil where calls are not throttled.
+	buckets *buckets
 }
 
 // Credentials says what the simulator thinks of the credentials that requests carry.
@@ -89,7 +91,7 @@ func (s *Server) ClearFaults() {
 
 // pass takes a request through the gates that come ahead of its parameters.
 func (s *Server) pass(r *http.Request, call Call) error {
-	for _, gate := range []func(*http.Request, Call) error{s.checkCredentials, s.suffer} {
+	for _, gate := range []func(*http.Request, Call) error{s.checkCredentials, s.throttle, s.suffer} {
 		if err := gate(r, call); err != nil {
 			return err
 		}
