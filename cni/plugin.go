@@ -90,7 +90,7 @@ func (p *Plugin) after(step string) error {
 func (p *Plugin) withStore(fn func(s *ipam.Store) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), lockTimeout)
 	defer cancel()
-	store, err := ipam.Open(ctx, ipam.Options{Folder: p.Folder, Found: found, Log: p.log})
+	store, err := ipam.Open(ctx, ipam.Options{Folder: p.Folder, Found: Found, Log: p.log})
 	if err != nil {
 		return err
 	}
@@ -103,8 +103,8 @@ func (p *Plugin) withStore(fn func(s *ipam.Store) error) error {
 
 func (p *Plugin) log(message string) { fmt.Fprintln(p.Log, "underlay:", message) }
 
-// found tells a new store which addresses live namespaces hold.
-func found() ([]ipam.Found, error) {
+// Found tells a new store which addresses live namespaces hold.
+func Found() ([]ipam.Found, error) {
 	list, err := datapath.FoundAddresses()
 	if err != nil {
 		return nil, err

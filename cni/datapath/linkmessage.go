@@ -16,6 +16,7 @@ import (
 const (
 	kindIPVlan  = "ipvlan"
 	kindMacvlan = "macvlan"
+	kindMacvtap = "macvtap"
 	kindVeth    = "veth"
 
 	// modeL2 of ipvlan: the kernel's IPVLAN_MODE_L2.
@@ -145,8 +146,10 @@ type link struct {
 	// maxMTU that the driver allows; 0 if it does not say.
 	maxMTU int
 	up     bool
-	kind   string // empty for physical links
-	group  uint32
+	// loopback is a link of no kind that is not physical.
+	loopback bool
+	kind     string // empty for physical links
+	group    uint32
 	// parent is the index of the link that this one is on (or of its peer), in another namespace if elsewhere is set.
 	parent    int
 	elsewhere bool
@@ -161,7 +164,7 @@ func parseLink(data []byte) (link, error) {
 		return link{}, fmt.Errorf("read a link: %d bytes are too few", len(data))
 	}
 	info := nl.DeserializeIfInfomsg(data)
-	l := link{index: int(info.Index), up: info.Flags&unix.IFF_UP != 0}
+	l := link{index: int(info.Index), up: info.Flags&unix.IFF_UP != 0, loopback: info.Flags&unix.IFF_LOOPBACK != 0}
 	attributes, err := nl.ParseRouteAttr(data[unix.SizeofIfInfomsg:])
 	if err != nil {
 		return link{}, fmt.Errorf("read a link: %w", err)

@@ -43,19 +43,9 @@ func (d *Datapath) master(mac string) (link, error) {
 
 // search looks at all links.
 func (d *Datapath) search(mac string) (link, error) {
-	list, err := d.node.dump(listLinks())
+	found, err := d.links(func(l *link) bool { return l.carries(mac) })
 	if err != nil {
 		return link{}, err
-	}
-	var found []link
-	for _, data := range list {
-		l, err := parseLink(data)
-		if err != nil {
-			return link{}, err
-		}
-		if l.carries(mac) {
-			found = append(found, l)
-		}
 	}
 	switch len(found) {
 	case 0:
@@ -153,29 +143,14 @@ func (d *Datapath) prepareMaster(mac string, mtu int) (link, int, error) {
 // refuseForeign looks into all namespaces for children of the master that would break ours or be broken by ours: mode and flags are the master's, so
 // a new child of another mode flips its siblings.
 func (d *Datapath) refuseForeign(master link) error {
-	return eachNamespace(func(n *Namespace, s *socket) error {
-		list, err := s.dump(listLinks())
-		if err != nil {
-			return err
-		}
-		for _, data := range list {
-			l, err := parseLink(data)
-			if err != nil {
-				return err
-			}
-			if l.kind != kindIPVlan || l.MAC.String() != master.MAC.String() {
-				continue
-			}
-			where := fmt.Sprintf("(link %s in %s)", l.Name, n.Path)
-			if l.mode != modeL2 {
-				return &MasterError{MAC: master.MAC.String(), Name: master.Name, Reason: "carries ipvlan of another mode than l2 " + where + ": a link has one mode for all; remove those first"}
-			}
-			if l.flags != 0 {
-				return privateError(master, where)
-			}
-		}
-		return nil
-	})
+	found, err := d.obstacles([]link{master})
+	if err != nil {
+		return err
+	}
+	if obstacle, ok := found[master.MAC.String()]; ok {
+		return obstacle
+	}
+	return nil
 }
 
 func privateError(master link, where string) error {

@@ -75,7 +75,8 @@ func listAddresses() *message {
 // address is what the kernel says of an address.
 type address struct {
 	netip.Prefix
-	index int // of the link
+	index int    // of the link
+	flags uint32 // IFA_F_*
 }
 
 func parseAddress(data []byte) (address, error) {
@@ -95,7 +96,11 @@ func parseAddress(data []byte) (address, error) {
 	if !ok {
 		return address{}, fmt.Errorf("read an address: it has %d bytes", len(value))
 	}
-	return address{Prefix: netip.PrefixFrom(a, int(header.Prefixlen)), index: int(header.Index)}, nil
+	flags := uint32(header.Flags)
+	if all := attributes[unix.IFA_FLAGS].Value; all != nil {
+		flags = number(all)
+	}
+	return address{Prefix: netip.PrefixFrom(a, int(header.Prefixlen)), index: int(header.Index), flags: flags}, nil
 }
 
 // route is a route as it should be, or as the kernel says it is. It has no links' names, so that it can be compared.
