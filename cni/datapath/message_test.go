@@ -75,6 +75,9 @@ func TestMessagesReadBack(t *testing.T) {
 		}
 
 		a := address{Prefix: drawPrefix(t, is6), index: drawIndex(t)}
+		if is6 {
+			a.flags = unix.IFA_F_NODAD
+		}
 		gotAddress, err := parseAddress(body(addAddress(link{index: a.index}, a.Prefix)))
 		if diff := cmp.Diff(a, gotAddress, equal, prefixes); err != nil || diff != "" {
 			t.Errorf("address: %v\n%s", err, diff)
