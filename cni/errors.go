@@ -74,7 +74,7 @@ type noNodeFileError struct{ err error }
 func (e *noNodeFileError) Error() string { return e.err.Error() }
 func (e *noNodeFileError) Unwrap() error { return e.err }
 
-// readNodeFile reads the node file. The caller holds the store's lock.
+// readNodeFile reads the node file. Who takes addresses by it holds the store's lock.
 func (p *Plugin) readNodeFile() (*nodefile.File, error) {
 	node, err := nodefile.Read(p.NodeFile)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -40,6 +40,8 @@ type Plugin struct {
 	Out, Log io.Writer
 	// After is called when a step of ADD or DEL is done, with its name; an error makes the step fail. Tests set it; nil does nothing.
 	After func(step string) error
+	// Now is the time since boot. Tests set it; nil is the kernel's.
+	Now func() time.Duration
 }
 
 // New is the plugin as it runs on nodes.
@@ -72,6 +74,9 @@ func (p *Plugin) funcs() skel.CNIFuncs {
 		Add:   func(a *skel.CmdArgs) error { return explain(p.Add(a)) },
 		Del:   func(a *skel.CmdArgs) error { return explain(p.Del(a)) },
 		Check: func(a *skel.CmdArgs) error { return explain(p.Check(a)) },
+		// The specification has these two from 1.1.0 on; the library refuses them in configurations of older versions.
+		GC:     func(a *skel.CmdArgs) error { return explain(p.GC(a)) },
+		Status: func(a *skel.CmdArgs) error { return explain(p.Status(a)) },
 	}
 }
 
@@ -90,7 +95,7 @@ func (p *Plugin) after(step string) error {
 func (p *Plugin) withStore(fn func(s *ipam.Store) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), lockTimeout)
 	defer cancel()
-	store, err := ipam.Open(ctx, ipam.Options{Folder: p.Folder, Found: Found, Log: p.log})
+	store, err := ipam.Open(ctx, p.storeOptions())
 	if err != nil {
 		return err
 	}
@@ -99,6 +104,10 @@ func (p *Plugin) withStore(fn func(s *ipam.Store) error) error {
 		err = closeErr
 	}
 	return err
+}
+
+func (p *Plugin) storeOptions() ipam.Options {
+	return ipam.Options{Folder: p.Folder, Found: Found, Log: p.log, Now: p.Now}
 }
 
 func (p *Plugin) log(message string) { fmt.Fprintln(p.Log, "underlay:", message) }
