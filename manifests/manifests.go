@@ -2,8 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package manifests holds what is installed into a cluster, and the schemas of what users write, embedded into the
-// binaries: the CRDs and the JSON Schema of inventory files. Both are generated from the markers in api/ and never
-// edited (make generate).
+// binaries: the CRDs, operator and agent with their permissions, and the JSON Schema of inventory files. CRDs and schema
+// are generated from the markers in api/ and never edited (make generate); base/ is a kustomize base, written by hand.
+//
+// What Install gives is what kustomize makes of base/, but for what its options change.
 //
 // It imports apimachinery and sigs.k8s.io/yaml only.
 package manifests
@@ -18,10 +20,10 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"sigs.k8s.io/yaml"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml" // whole numbers stay whole, as when a client reads them
 )
 
-//go:embed crds/*.yaml
+//go:embed crds/underlay.dev_*.yaml
 var crds embed.FS
 
 //go:embed schema/inventory.json
@@ -29,7 +31,7 @@ var inventorySchema []byte
 
 // CRDs gives the CustomResourceDefinitions, by name. Each call gives new objects.
 func CRDs() ([]*unstructured.Unstructured, error) {
-	files, err := fs.Glob(crds, "crds/*.yaml")
+	files, err := fs.Glob(crds, "crds/*")
 	if err != nil {
 		return nil, fmt.Errorf("embedded CRDs: %w", err)
 	}
@@ -61,7 +63,7 @@ func readCRD(file string) (*unstructured.Unstructured, error) {
 		return nil, fmt.Errorf("embedded CRD: %w", err)
 	}
 	object := &unstructured.Unstructured{}
-	if err := yaml.Unmarshal(raw, &object.Object); err != nil {
+	if err := utilyaml.Unmarshal(raw, &object.Object); err != nil {
 		return nil, fmt.Errorf("embedded CRD %s: %w", file, err)
 	}
 	return object, nil

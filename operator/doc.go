@@ -43,6 +43,7 @@
 //
 // In the operator's own namespace, for the leader's lease:
 //
-// +kubebuilder:rbac:groups=coordination.k8s.io,namespace=underlay-system,resources=leases,verbs=create;get;update
+// +kubebuilder:rbac:groups=coordination.k8s.io,namespace=underlay-system,resources=leases,verbs=create
+// +kubebuilder:rbac:groups=coordination.k8s.io,namespace=underlay-system,resources=leases,resourceNames=underlay-operator,verbs=get;update
 // +kubebuilder:rbac:groups="";events.k8s.io,namespace=underlay-system,resources=events,verbs=create;patch
 package operator
