@@ -75,6 +75,9 @@ func (g *global) check(cmd *cobra.Command, o checkOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := w.surround(cmd.Context()); err != nil {
+		return err
+	}
 	if o.pre {
 		w.seen.Pools = nil // what was installed is not the question
 	}

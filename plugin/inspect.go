@@ -5,6 +5,8 @@ package plugin
 
 import (
 	"github.com/spf13/cobra"
+
+	"github.com/underlay-dev/kubectl-underlay/internal/check"
 )
 
 func newInspect(g *global) *cobra.Command {
@@ -28,6 +30,11 @@ With -o yaml this is an inventory file: edit it, keep it, and give it to other c
 				return err
 			}
 			if output != "" {
+				// The table does not show what surrounds the nodes.
+				if err := w.surround(cmd.Context()); err != nil {
+					return err
+				}
+				g.report(check.Unread(w.unread))
 				return printValue(g.env.Out, output, w.inventory)
 			}
 			g.out().Inventory(w.inventory)

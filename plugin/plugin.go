@@ -24,10 +24,18 @@ import (
 type Environment struct {
 	genericiooptions.IOStreams
 	Version Version
-	// NewProvider gives the cloud of a region; empty means that it finds the region by itself.
-	NewProvider func(region string) cloud.Provider
+	// NewProvider gives the cloud.
+	NewProvider func(Account) cloud.Provider
 	// Getenv reads an environment variable.
 	Getenv func(string) string
+}
+
+// Account says where in the cloud the nodes are.
+type Account struct {
+	// Region to ask; empty means that the provider finds it by itself.
+	Region string
+	// RoleARN of a role to take; empty means the credentials' own.
+	RoleARN string
 }
 
 // Execute runs the command line and returns the exit code.
@@ -125,13 +133,15 @@ func noArgs(cmd *cobra.Command, args []string) error {
 type global struct {
 	env    Environment
 	config *genericclioptions.ConfigFlags
-	region string
-	color  string
+	// account to ask.
+	account Account
+	color   string
 }
 
 func (g *global) addFlags(root *cobra.Command) {
 	flags := root.PersistentFlags()
-	flags.StringVar(&g.region, "region", "", "AWS region; by default from the environment, else from the nodes' zones")
+	flags.StringVar(&g.account.Region, "region", "", "AWS region; by default from the environment, else from the nodes' zones")
+	flags.StringVar(&g.account.RoleARN, "role-arn", "", "AWS role to take, for nodes of another account")
 	flags.StringVar(&g.color, "color", "auto", "colour: auto, always or never")
 	g.config.AddFlags(flags)
 	flags.Lookup("cache-dir").DefValue = "$HOME/.kube/cache" // help says the same on every machine

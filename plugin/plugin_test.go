@@ -71,9 +71,11 @@ type shell struct {
 func (s shell) run(ctx context.Context, args ...string) result {
 	var stdout, stderr bytes.Buffer
 	code := plugin.Execute(ctx, plugin.Environment{
-		IOStreams:   genericiooptions.IOStreams{In: strings.NewReader(s.stdin), Out: &stdout, ErrOut: &stderr},
-		Version:     plugin.Version{Version: "v0.0.0-test", Commit: "abc", Go: "go1", Platform: "linux/amd64"},
-		NewProvider: func(region string) cloud.Provider { return aws.New(aws.Options{Region: region}) },
+		IOStreams: genericiooptions.IOStreams{In: strings.NewReader(s.stdin), Out: &stdout, ErrOut: &stderr},
+		Version:   plugin.Version{Version: "v0.0.0-test", Commit: "abc", Go: "go1", Platform: "linux/amd64"},
+		NewProvider: func(a plugin.Account) cloud.Provider {
+			return aws.New(aws.Options{Region: a.Region, RoleARN: a.RoleARN})
+		},
 		Getenv: func(name string) string {
 			if name == "COLUMNS" {
 				return s.columns

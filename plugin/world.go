@@ -43,6 +43,10 @@ type world struct {
 	// cluster is nil offline, and seen is then empty.
 	cluster *kube.Cluster
 	seen    kube.Observation
+	// provider that the inventory is from; nil when it is from a file.
+	provider cloud.Provider
+	// unread are the permissions without which lists of the inventory stayed empty.
+	unread []*cloud.Error
 }
 
 // gather reads files, cluster and cloud. A cluster is asked unless online is false and an inventory file is given; the
@@ -94,7 +98,8 @@ func (g *global) observeCloud(ctx context.Context, w *world) error {
 	if len(w.seen.Nodes) == 0 {
 		return fmt.Errorf("the cluster has no nodes; join them first, or give --inventory FILE")
 	}
-	snapshot, err := g.env.NewProvider(g.region).Snapshot(ctx, w.seen.Nodes)
+	w.provider = g.env.NewProvider(g.account)
+	snapshot, err := w.provider.Snapshot(ctx, w.seen.Nodes)
 	if err != nil {
 		return err
 	}
@@ -104,6 +109,15 @@ func (g *global) observeCloud(ctx context.Context, w *world) error {
 	return nil
 }
 
+// surround adds to an inventory from the cloud what the VPCs have around the nodes: checks and traces read it, plans
+// do not, so that they cost fewer calls and permissions.
+func (w *world) surround(ctx context.Context) (err error) {
+	if w.provider != nil {
+		w.inventory, w.unread, err = w.provider.Surroundings(ctx, w.inventory)
+	}
+	return err
+}
+
 // plan lets the planner think.
 func (w *world) plan() (plan.Plan, []plan.Finding) {
 	return plan.For(plan.Inputs{Inventory: w.inventory, Networks: w.networks, Propose: w.proposing})
@@ -111,7 +125,7 @@ func (w *world) plan() (plan.Plan, []plan.Finding) {
 
 // check runs all checks on the plan.
 func (w *world) check(p plan.Plan, findings []plan.Finding, skip []string) []plan.Finding {
-	in := check.Inputs{Inventory: w.inventory, Plan: p, PlanFindings: findings}
+	in := check.Inputs{Inventory: w.inventory, Plan: p, PlanFindings: findings, Unread: w.unread}
 	if w.cluster != nil {
 		in.Cluster = &check.Cluster{MultusCRD: w.seen.Multus, Pools: w.seen.Pools, Nodes: w.seen.Nodes, ServerVersion: w.seen.Version}
 	}

@@ -85,6 +85,9 @@ type Inventory struct {
 	// transitGatewayAttachments as `aws ec2 describe-transit-gateway-attachments` prints them.
 	// +optional
 	TransitGatewayAttachments []json.RawMessage `json:"transitGatewayAttachments,omitempty"`
+	// subnetCidrReservations of the nodes' subnets as `aws ec2 get-subnet-cidr-reservations` prints them, both families.
+	// +optional
+	SubnetCIDRReservations []json.RawMessage `json:"subnetCidrReservations,omitempty"`
 }
 
 // VPC is a virtual private cloud.
@@ -112,9 +115,19 @@ type Subnet struct {
 	// vpcID of the VPC.
 	// +optional
 	VPCID string `json:"vpcID,omitempty"`
+	// ownerID is the account that owns the subnet, where that is not the nodes' account: it is shared with it.
+	// +optional
+	OwnerID string `json:"ownerID,omitempty"`
 	// zone such as eu-central-1a.
 	// +optional
 	Zone string `json:"zone,omitempty"`
+	// availableIPv4 is how many of the subnet's IPv4 addresses are free; they need not be in a row.
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	AvailableIPv4 *int32 `json:"availableIPv4,omitempty"`
+	// tags of the subnet.
+	// +optional
+	Tags map[string]string `json:"tags,omitempty"`
 	// cidr is the IPv4 network; absent in an IPv6-only subnet.
 	// +kubebuilder:validation:Format=ipv4-cidr
 	// +optional

@@ -40,8 +40,10 @@ func main() {
 			Version: version, Commit: commit, Date: date,
 			Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
 		},
-		NewProvider: func(region string) cloud.Provider { return aws.New(aws.Options{Region: region}) },
-		Getenv:      os.Getenv,
+		NewProvider: func(a plugin.Account) cloud.Provider {
+			return aws.New(aws.Options{Region: a.Region, RoleARN: a.RoleARN})
+		},
+		Getenv: os.Getenv,
 	}, os.Args[1:])
 	os.Exit(code) //nolint:gocritic // nothing is left to stop once Execute has returned
 }

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/underlay-dev/kubectl-underlay/api/v1alpha1"
+	"github.com/underlay-dev/kubectl-underlay/internal/cloud"
 	"github.com/underlay-dev/kubectl-underlay/internal/plan"
 	"github.com/underlay-dev/kubectl-underlay/internal/plan/plantest"
 )
@@ -207,6 +208,14 @@ func TestChecks(t *testing.T) {
 				s.inv = plantest.Inventory(plantest.Uniform(2, plantest.Node{{Secondaries6: 1}}))
 			},
 			severity: plan.Warning, object: "inventory", says: "none of 2 interfaces on 2 nodes",
+		},
+		{
+			id: idPermissionMissing,
+			bad: func(s *situation) {
+				s.unread = []*cloud.Error{{Reason: cloud.Unauthorized, Action: "ec2:DescribeRouteTables", Message: "me lacks the permission", Remedy: "add it"}}
+			},
+			good:     func(*situation) {},
+			severity: plan.Warning, object: "permission/ec2:DescribeRouteTables", says: "me lacks the permission",
 		},
 		{
 			id: idPoolOverlap,

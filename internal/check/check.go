@@ -15,6 +15,7 @@ import (
 	"slices"
 
 	"github.com/underlay-dev/kubectl-underlay/api/v1alpha1"
+	"github.com/underlay-dev/kubectl-underlay/internal/cloud"
 	"github.com/underlay-dev/kubectl-underlay/internal/plan"
 )
 
@@ -25,6 +26,8 @@ type Inputs struct {
 	// Plan that was made from it, with the planner's findings.
 	Plan         plan.Plan
 	PlanFindings []plan.Finding
+	// Unread are the permissions that lists of the inventory lack, as cloud.Provider.Surroundings says.
+	Unread []*cloud.Error
 	// Cluster is nil offline.
 	Cluster *Cluster
 }
@@ -55,7 +58,7 @@ type Check struct {
 
 // All checks by id.
 func All() []Check {
-	all := slices.Concat(planned(), nodeChecks(), clusterChecks(), poolChecks())
+	all := slices.Concat(planned(), nodeChecks(), clusterChecks(), poolChecks(), cloudChecks())
 	slices.SortFunc(all, func(a, b Check) int { return cmp.Compare(a.ID, b.ID) })
 	return all
 }

@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/underlay-dev/kubectl-underlay/api/v1alpha1"
+	"github.com/underlay-dev/kubectl-underlay/internal/cloud"
 	"github.com/underlay-dev/kubectl-underlay/internal/plan"
 	"github.com/underlay-dev/kubectl-underlay/internal/plan/plantest"
 )
@@ -19,6 +20,7 @@ type situation struct {
 	networks   []v1alpha1.UnderlayNetwork
 	cluster    *Cluster
 	spiderpool bool
+	unread     []*cloud.Error
 }
 
 // fine is a situation in which no check has anything to say: two nodes with one interface each.
@@ -37,7 +39,7 @@ func (s *situation) findings() []plan.Finding {
 		_, exported := plan.Spiderpool(p, s.inv, plan.SpiderpoolOptions{})
 		planned = append(planned, exported...)
 	}
-	return Run(Inputs{Inventory: s.inv, Plan: p, PlanFindings: planned, Cluster: s.cluster}, nil)
+	return Run(Inputs{Inventory: s.inv, Plan: p, PlanFindings: planned, Unread: s.unread, Cluster: s.cluster}, nil)
 }
 
 func network(name string, change func(*v1alpha1.UnderlayNetworkSpec)) v1alpha1.UnderlayNetwork {

@@ -21,6 +21,12 @@ type Provider interface {
 	// are in. Nodes carry what Kubernetes knows (name, providerID, internalIPs, labels). The number of calls grows
 	// with pages, not with nodes. A failure is an *Error.
 	Snapshot(ctx context.Context, nodes []v1alpha1.Node) (Snapshot, error)
+
+	// Surroundings fills the verbatim lists of an inventory (route tables, security groups, gateways and so on) with
+	// what its VPCs have. Plans need none of it; checks and traces read it. A list that may not be read stays as it
+	// is, and missing says which permission that needs: each is an *Error with reason Unauthorized, sorted by action.
+	// Any other failure is an *Error.
+	Surroundings(ctx context.Context, inv v1alpha1.Inventory) (filled v1alpha1.Inventory, missing []*Error, err error)
 }
 
 // Snapshot is what a cloud says at one time; each list sorted by id.

@@ -34,7 +34,7 @@ func (v *view) subnets(in []v1alpha1.Subnet) map[string]*subnet {
 	var doubled []string
 	for _, s := range in {
 		if other, ok := first[s.ID]; ok {
-			if other != s && !slices.Contains(doubled, s.ID) {
+			if !sameSubnet(other, s) && !slices.Contains(doubled, s.ID) {
 				doubled = append(doubled, s.ID)
 			}
 			continue
@@ -49,6 +49,11 @@ func (v *view) subnets(in []v1alpha1.Subnet) map[string]*subnet {
 			Remedy:  "keep the one that EC2 shows, and remove the others from the inventory"})
 	}
 	return out
+}
+
+// sameSubnet says whether two of one id agree in what a plan depends on. How much is free may differ.
+func sameSubnet(a, b v1alpha1.Subnet) bool {
+	return a.VPCID == b.VPCID && a.Zone == b.Zone && a.CIDR == b.CIDR && a.IPv6CIDR == b.IPv6CIDR
 }
 
 func newSubnet(s v1alpha1.Subnet) *subnet {

@@ -25,7 +25,9 @@ func registry() map[string]action {
 		interfaceActions(),
 		ipv4Actions(),
 		ipv6Actions(),
+		reservationActions(),
 		subnetActions(),
+		surroundingsActions(),
 		vpcActions(),
 	) {
 		all[act.name] = act

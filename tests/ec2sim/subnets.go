@@ -3,7 +3,10 @@
 
 package ec2sim
 
-import "strconv"
+import (
+	"cmp"
+	"strconv"
+)
 
 func subnetActions() []action {
 	return []action{{name: "DescribeSubnets", dryRun: true, run: describeSubnets}}
@@ -34,7 +37,7 @@ func subnetFields() fields[*Subnet] {
 		"subnet-id":         func(s *Subnet) []string { return one(s.ID) },
 		"vpc-id":            func(s *Subnet) []string { return one(s.VPCID) },
 		"availability-zone": func(s *Subnet) []string { return one(s.Zone) },
-		"owner-id":          func(*Subnet) []string { return one(accountID) },
+		"owner-id":          func(s *Subnet) []string { return one(cmp.Or(s.OwnerID, accountID)) },
 		"state":             func(*Subnet) []string { return one("available") },
 		"ipv6-native":       func(s *Subnet) []string { return one(strconv.FormatBool(!s.CIDR.IsValid())) },
 		"cidr-block":        func(s *Subnet) []string { return one(cidrText(s)) },
@@ -75,9 +78,9 @@ func describeSubnets(w *World, p *params) (answer, error) {
 func (w *World) toSubnetXML(s *Subnet) subnetXML {
 	out := subnetXML{
 		ID:        s.ID,
-		ARN:       "arn:aws:ec2:*:" + accountID + ":subnet/" + s.ID,
+		ARN:       "arn:aws:ec2:*:" + cmp.Or(s.OwnerID, accountID) + ":subnet/" + s.ID,
 		VPCID:     s.VPCID,
-		Owner:     accountID,
+		Owner:     cmp.Or(s.OwnerID, accountID),
 		State:     "available",
 		Zone:      s.Zone,
 		CIDR:      cidrText(s),

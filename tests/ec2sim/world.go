@@ -21,6 +21,10 @@ type World struct {
 	Instances  map[string]*Instance
 	Interfaces map[string]*NetworkInterface
 	Types      map[string]InstanceType
+	// Reservations of parts of subnets.
+	Reservations map[string]*Reservation
+	// Items that are only shown, by the action that shows them, and id.
+	Items map[string]map[string]Item
 }
 
 // VPC with its tags.
@@ -29,11 +33,9 @@ type VPC struct {
 	Tags map[string]string
 }
 
-// Subnet with its tags.
-type Subnet struct {
-	v1alpha1.Subnet
-	Tags map[string]string
-}
+// Subnet as EC2 knows it. One with an OwnerID is shared with the account by another. AvailableIPv4 is not used: what is
+// free is counted.
+type Subnet struct{ v1alpha1.Subnet }
 
 // Instance as EC2 knows it.
 type Instance struct {
@@ -72,6 +74,12 @@ func Load(inv v1alpha1.Inventory) (*World, error) {
 		Instances:  map[string]*Instance{},
 		Interfaces: map[string]*NetworkInterface{},
 		Types:      types,
+	}
+	if w.Reservations, err = loadReservations(inv); err != nil {
+		return nil, err
+	}
+	if w.Items, err = loadItems(inv); err != nil {
+		return nil, err
 	}
 	for _, t := range inv.InstanceTypes {
 		w.Types[t.Name] = w.Types[t.Name].with(t)
@@ -118,7 +126,7 @@ func (w *World) AddSubnet(subnet v1alpha1.Subnet) error {
 	if w.VPCs[subnet.VPCID] == nil {
 		return fmt.Errorf("subnet %s is in VPC %s, which the inventory does not have", subnet.ID, subnet.VPCID)
 	}
-	return put(w.Subnets, subnet.ID, &Subnet{Subnet: subnet})
+	return put(w.Subnets, subnet.ID, &Subnet{subnet})
 }
 
 // AddNode adds a node's instance and interfaces; nothing for a node without instanceID.

@@ -45,14 +45,20 @@ func toInterface(in types.NetworkInterface) v1alpha1.Interface {
 		out.SecurityGroups = append(out.SecurityGroups, str(group.GroupId))
 	}
 	slices.Sort(out.SecurityGroups)
-	for _, tag := range in.TagSet {
-		if out.Tags == nil {
-			out.Tags = make(map[string]string, len(in.TagSet))
-		}
-		out.Tags[str(tag.Key)] = str(tag.Value)
-	}
+	out.Tags = toTags(in.TagSet)
 	addIPv4(&out, in)
 	addIPv6(&out, in)
+	return out
+}
+
+func toTags(in []types.Tag) map[string]string {
+	if len(in) == 0 {
+		return nil
+	}
+	out := make(map[string]string, len(in))
+	for _, tag := range in {
+		out[str(tag.Key)] = str(tag.Value)
+	}
 	return out
 }
 
@@ -124,9 +130,15 @@ func allAddrs(nic types.NetworkInterface) []netip.Addr {
 	return out
 }
 
-func toSubnet(in types.Subnet) v1alpha1.Subnet {
-	out := v1alpha1.Subnet{ID: str(in.SubnetId), VPCID: str(in.VpcId), Zone: str(in.AvailabilityZone)}
-	out.CIDR, _ = parsePrefix(in.CidrBlock)
+// toSubnet names the owner only of a subnet that is shared with the account.
+func toSubnet(in types.Subnet, account string) v1alpha1.Subnet {
+	out := v1alpha1.Subnet{ID: str(in.SubnetId), VPCID: str(in.VpcId), Zone: str(in.AvailabilityZone), Tags: toTags(in.Tags)}
+	if owner := str(in.OwnerId); owner != account {
+		out.OwnerID = owner
+	}
+	if cidr, ok := parsePrefix(in.CidrBlock); ok {
+		out.CIDR, out.AvailableIPv4 = cidr, in.AvailableIpAddressCount
+	}
 	for _, block := range in.Ipv6CidrBlockAssociationSet {
 		// A subnet has one network; those that were taken away are still listed for a while.
 		if block.Ipv6CidrBlockState != nil && block.Ipv6CidrBlockState.State == types.SubnetCidrBlockStateCodeAssociated {

@@ -161,10 +161,20 @@ func (w *world) instanceList() []cloud.Instance {
 func (w *world) snapshot() cloud.Snapshot {
 	return cloud.Snapshot{
 		Instances:     slices.SortedFunc(slices.Values(w.instanceList()), func(a, b cloud.Instance) int { return cmp.Compare(a.ID, b.ID) }),
-		Subnets:       sortedValues(w.subnets, toSubnet),
+		Subnets:       sortedValues(w.subnets, func(s types.Subnet) v1alpha1.Subnet { return toSubnet(s, w.account()) }),
 		VPCs:          sortedValues(w.vpcs, toVPC),
 		InstanceTypes: sortedValues(w.types, toInstanceType),
 	}
+}
+
+// account that the nodes' interfaces belong to.
+func (w *world) account() string {
+	for _, instance := range slices.Sorted(maps.Keys(w.interfaces)) {
+		if instance != "" {
+			return str(w.interfaces[instance][0].OwnerId)
+		}
+	}
+	return ""
 }
 
 // sortedValues converts the values of a map in the order of their keys.

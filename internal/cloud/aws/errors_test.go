@@ -74,6 +74,9 @@ func failures() []failure {
 		{"credentials unknown", cloud.InvalidCredentials, func(_ *testing.T, s *ec2sim.Server, _ *aws.Options) { s.SetCredentials(ec2sim.Unknown) }},
 		{"one permission missing", cloud.Unauthorized, func(_ *testing.T, s *ec2sim.Server, _ *aws.Options) { s.Deny("DescribeNetworkInterfaces") }},
 		{"two permissions missing", cloud.Unauthorized, func(_ *testing.T, s *ec2sim.Server, _ *aws.Options) { s.Deny("DescribeVpcs", "DescribeSubnets") }},
+		{"all permissions missing", cloud.Unauthorized, func(_ *testing.T, s *ec2sim.Server, _ *aws.Options) {
+			s.Deny("DescribeInstances", "DescribeInstanceTypes", "DescribeNetworkInterfaces", "DescribeSubnets", "DescribeVpcs")
+		}},
 		{"explicit deny", cloud.Unauthorized, inject(ec2sim.Fault{Action: "DescribeVpcs", Error: &ec2sim.Error{Status: 403, Code: "UnauthorizedOperation",
 			Message: "You are not authorized to perform this operation. User: arn:aws:sts::123456789012:assumed-role/dev/me is not authorized to perform: " +
 				"ec2:DescribeVpcs with an explicit deny in a service control policy"}})},

@@ -5,7 +5,6 @@ package aws
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -130,7 +129,7 @@ func unauthorized(action, text string) cloud.Error {
 	out := cloud.Error{
 		Reason:  cloud.Unauthorized,
 		Message: who + " lacks the permission" + why,
-		Remedy:  "add this statement to its IAM policy: " + statement(),
+		Remedy:  "add this statement to its IAM policy: " + statement(action),
 	}
 	if !strings.HasPrefix(action, "ec2:") {
 		out.Remedy = "allow " + action + " in its IAM policy and in the role's trust policy"
@@ -140,15 +139,6 @@ func unauthorized(action, text string) cloud.Error {
 		out.Remedy = "ask whoever owns that policy to let it do " + strings.Join(Permissions(), ", ")
 	}
 	return out
-}
-
-// statement is what to add to an IAM policy. Describe calls know no resources.
-func statement() string {
-	text, err := json.Marshal(struct{ Effect, Action, Resource any }{"Allow", Permissions(), "*"})
-	if err != nil {
-		return strings.Join(Permissions(), ", ")
-	}
-	return string(text)
 }
 
 func expired(code string) cloud.Error {

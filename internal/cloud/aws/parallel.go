@@ -15,14 +15,7 @@ import (
 // parallel runs a handful of calls at once and waits for all of them. It returns the first failure in the order of the
 // calls; when all that failed lacked a permission, one error names all of these, so that they can be granted in one go.
 func parallel(calls ...func() error) error {
-	errs := make([]error, len(calls))
-	var wg sync.WaitGroup
-	for i, call := range calls {
-		wg.Go(func() { errs[i] = call() })
-	}
-	wg.Wait()
-
-	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	errs := attempt(calls)
 	var (
 		refused *cloud.Error
 		actions []string
@@ -35,7 +28,7 @@ func parallel(calls ...func() error) error {
 		if refused == nil {
 			refused = e
 		}
-		actions = append(actions, e.Action)
+		actions = append(actions, strings.Split(e.Action, ", ")...)
 	}
 	if refused == nil {
 		return nil
@@ -44,4 +37,15 @@ func parallel(calls ...func() error) error {
 	slices.Sort(actions)
 	all.Action = strings.Join(slices.Compact(actions), ", ")
 	return &all
+}
+
+// attempt runs calls at once, and returns the failures in the order of the calls.
+func attempt(calls []func() error) []error {
+	errs := make([]error, len(calls))
+	var wg sync.WaitGroup
+	for i, call := range calls {
+		wg.Go(func() { errs[i] = call() })
+	}
+	wg.Wait()
+	return slices.DeleteFunc(errs, func(err error) bool { return err == nil })
 }

@@ -13,9 +13,12 @@ import (
 	"time"
 
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/underlay-dev/kubectl-underlay/api/v1alpha1"
 	"github.com/underlay-dev/kubectl-underlay/internal/cloud"
@@ -25,6 +28,8 @@ import (
 type Options struct {
 	// Region to ask. Empty: that of the environment or the AWS config file, else that which the nodes name.
 	Region string
+	// RoleARN of a role to take with the credentials that are found; empty for none. Nodes of another account need it.
+	RoleARN string
 	// Load holds further options of the SDK's configuration, such as a profile or a retryer.
 	Load []func(*config.LoadOptions) error
 }
@@ -69,7 +74,7 @@ func (p *Provider) Snapshot(ctx context.Context, nodes []v1alpha1.Node) (cloud.S
 	}
 	snap, err := discover(ctx, ec2Reader(*conn), nodes)
 	if err != nil {
-		return cloud.Snapshot{}, err
+		return cloud.Snapshot{}, ec2Reader(*conn).nameAll(ctx, err)
 	}
 	if len(unmatched(nodes, snap.Instances)) == len(nodes) {
 		return cloud.Snapshot{}, notHere(len(nodes), conn.place, region)
@@ -126,6 +131,17 @@ func (p *Provider) connect(ctx context.Context, fallback string) (*connection, e
 			Message: fmt.Sprintf("%q is not the name of an AWS region", cfg.Region),
 			Remedy:  "give one such as eu-central-1 by --region or AWS_REGION",
 		}
+	}
+	if p.options.RoleARN != "" {
+		if !arn.IsARN(p.options.RoleARN) {
+			return nil, &cloud.Error{
+				Reason:  cloud.InvalidCredentials,
+				Message: fmt.Sprintf("%q is not the ARN of a role", p.options.RoleARN),
+				Remedy:  "give one such as arn:aws:iam::123456789012:role/underlay by --role-arn",
+			}
+		}
+		cfg.Credentials = sdk.NewCredentialsCache(stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), p.options.RoleARN,
+			func(o *stscreds.AssumeRoleOptions) { o.RoleSessionName = "kubectl-underlay" }))
 	}
 	client := ec2.NewFromConfig(cfg)
 	conn := &connection{

@@ -1,0 +1,30 @@
+// Copyright The kubectl underlay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package check
+
+import (
+	"fmt"
+
+	"github.com/underlay-dev/kubectl-underlay/internal/cloud"
+	"github.com/underlay-dev/kubectl-underlay/internal/plan"
+)
+
+const idPermissionMissing = "permission-missing"
+
+func cloudChecks() []Check {
+	return []Check{
+		{idPermissionMissing, "what surrounds the nodes may be read in the cloud", plan.Warning, func(in Inputs) []plan.Finding { return Unread(in.Unread) }},
+	}
+}
+
+// Unread speaks of lists of the inventory that may not be read. What plans need is no finding: without it there is no
+// inventory.
+func Unread(missing []*cloud.Error) []plan.Finding {
+	var out []plan.Finding
+	for _, e := range missing {
+		out = append(out, plan.Finding{ID: idPermissionMissing, Severity: plan.Warning, Object: "permission/" + e.Action,
+			Message: fmt.Sprintf("%s; checks that need what it lists say nothing", e.Message), Remedy: e.Remedy})
+	}
+	return out
+}
