@@ -64,7 +64,7 @@ func (c *Cluster) readNodes(ctx context.Context, seen *Observation) error {
 		return fmt.Errorf("list nodes: %w", explain(c.host, err))
 	}
 	for i := range list.Items {
-		seen.Nodes = append(seen.Nodes, node(&list.Items[i]))
+		seen.Nodes = append(seen.Nodes, Node(&list.Items[i]))
 		switch ready, noCNI := readiness(&list.Items[i]); {
 		case ready:
 			seen.Ready++
@@ -91,7 +91,8 @@ func readiness(n *corev1.Node) (ready, noCNI bool) {
 	return false, false
 }
 
-func node(n *corev1.Node) v1alpha1.Node {
+// Node is what Kubernetes knows of a node, as an inventory has it.
+func Node(n *corev1.Node) v1alpha1.Node {
 	out := v1alpha1.Node{
 		Name:       n.Name,
 		UID:        n.UID,
@@ -149,24 +150,32 @@ func (c *Cluster) listServed(ctx context.Context, kind string, list client.Objec
 	return nil
 }
 
-// readOtherIPAM looks for aws-node and for Cilium in ENI mode, by the names that their installers give them.
-func (c *Cluster) readOtherIPAM(ctx context.Context, seen *Observation) error {
-	awsNode := &metav1.PartialObjectMetadata{}
-	awsNode.SetGroupVersionKind(schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "DaemonSet"})
-	switch err := c.client.Get(ctx, types.NamespacedName{Namespace: "kube-system", Name: "aws-node"}, awsNode); {
-	case err == nil:
-		seen.OtherIPAM = append(seen.OtherIPAM, v1alpha1.AWSVPCCNI)
-	case !apierrors.IsNotFound(err):
-		return fmt.Errorf("look for aws-node: %w", explain(c.host, err))
-	}
-	var cilium corev1.ConfigMap
-	switch err := c.client.Get(ctx, types.NamespacedName{Namespace: "kube-system", Name: "cilium-config"}, &cilium); {
-	case err == nil && cilium.Data["ipam"] == "eni":
-		seen.OtherIPAM = append(seen.OtherIPAM, v1alpha1.CiliumENI)
-	case err != nil && !apierrors.IsNotFound(err):
-		return fmt.Errorf("look for cilium: %w", explain(c.host, err))
+func (c *Cluster) readOtherIPAM(ctx context.Context, seen *Observation) (err error) {
+	if seen.OtherIPAM, err = OtherIPAM(ctx, c.client); err != nil {
+		return explain(c.host, err)
 	}
 	return nil
+}
+
+// OtherIPAM looks for aws-node and for Cilium in ENI mode, by the names that their installers give them.
+func OtherIPAM(ctx context.Context, reader client.Reader) ([]v1alpha1.OtherIPAM, error) {
+	var found []v1alpha1.OtherIPAM
+	awsNode := &metav1.PartialObjectMetadata{}
+	awsNode.SetGroupVersionKind(schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "DaemonSet"})
+	switch err := reader.Get(ctx, types.NamespacedName{Namespace: "kube-system", Name: "aws-node"}, awsNode); {
+	case err == nil:
+		found = append(found, v1alpha1.AWSVPCCNI)
+	case !apierrors.IsNotFound(err):
+		return nil, fmt.Errorf("look for aws-node: %w", err)
+	}
+	var cilium corev1.ConfigMap
+	switch err := reader.Get(ctx, types.NamespacedName{Namespace: "kube-system", Name: "cilium-config"}, &cilium); {
+	case err == nil && cilium.Data["ipam"] == "eni":
+		found = append(found, v1alpha1.CiliumENI)
+	case err != nil && !apierrors.IsNotFound(err):
+		return nil, fmt.Errorf("look for cilium: %w", err)
+	}
+	return found, nil
 }
 
 func (c *Cluster) readMultus(_ context.Context, seen *Observation) error {

@@ -18,21 +18,21 @@ import (
 func (p Plan) Objects() []*unstructured.Unstructured {
 	out := make([]*unstructured.Unstructured, 0, len(p.Networks)+len(p.Pools)+len(p.Attachments))
 	for i := range p.Networks {
-		out = append(out, toUnstructured(&p.Networks[i]))
+		out = append(out, Object(&p.Networks[i]))
 	}
 	for i := range p.Pools {
-		out = append(out, toUnstructured(&p.Pools[i]))
+		out = append(out, Object(&p.Pools[i]))
 	}
 	for _, a := range p.Attachments {
-		out = append(out, a.object())
+		out = append(out, a.Object())
 	}
 	sortObjects(out)
 	return out
 }
 
-// toUnstructured keeps of an object what a user would write: of the metadata name, labels, annotations and owners, and the
-// spec.
-func toUnstructured(typed any) *unstructured.Unstructured {
+// Object keeps of a network or pool what a user would write: of the metadata name, labels, annotations and owners, and
+// the spec.
+func Object(typed any) *unstructured.Unstructured {
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(typed)
 	if err != nil { // the API's types have nothing that JSON cannot carry
 		panic(fmt.Sprintf("plan: cannot convert %T: %v", typed, err))
@@ -51,14 +51,15 @@ func toUnstructured(typed any) *unstructured.Unstructured {
 	return &unstructured.Unstructured{Object: content}
 }
 
-func (a Attachment) object() *unstructured.Unstructured {
+// Object is the attachment as Kubernetes takes it.
+func (a Attachment) Object() *unstructured.Unstructured {
 	return &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "k8s.cni.cncf.io/v1",
 		"kind":       "NetworkAttachmentDefinition",
 		"metadata": map[string]any{
 			"namespace": a.Namespace,
 			"name":      a.Name,
-			"labels":    map[string]any{labelManagedBy: managedBy},
+			"labels":    map[string]any{LabelManagedBy: ManagedBy},
 		},
 		"spec": map[string]any{"config": a.Config},
 	}}

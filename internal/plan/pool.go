@@ -17,13 +17,13 @@ import (
 	"github.com/underlay-dev/kubectl-underlay/internal/iprange"
 )
 
-// maxRanges is what the schema of a pool allows, for ranges and for exclusions.
-const maxRanges = 128
+// MaxRanges is what the schema of a pool allows, for ranges and for exclusions.
+const MaxRanges = 128
 
-// labelManagedBy marks what is derived from a network.
+// LabelManagedBy, with the value ManagedBy, marks what is derived from a network.
 const (
-	labelManagedBy = "app.kubernetes.io/managed-by"
-	managedBy      = "underlay"
+	LabelManagedBy = "app.kubernetes.io/managed-by"
+	ManagedBy      = "underlay"
 )
 
 // pools of the network, on each node that it selects. It takes the ranges of the interfaces that it chooses, unless an
@@ -110,17 +110,17 @@ func (r poolRange) api() v1alpha1.Range {
 // fit sorts ranges and finds what to exclude from them, within what the schema of a pool allows of both.
 func (n *network) fit(on *nic, fam family, ranges []poolRange) (fitting []poolRange, exclude []iprange.Range) {
 	slices.SortFunc(ranges, func(a, b poolRange) int { return a.Compare(b.Range) })
-	fitting = ranges[:min(len(ranges), maxRanges)]
+	fitting = ranges[:min(len(ranges), MaxRanges)]
 	holes := n.holes(on, fam)
 	exclude = exclusions(fitting, holes)
-	for len(exclude) > maxRanges { // never fewer exclusions: rather fewer ranges
+	for len(exclude) > MaxRanges { // never fewer exclusions: rather fewer ranges
 		fitting = fitting[:len(fitting)-1]
 		exclude = exclusions(fitting, holes)
 	}
 	if left := len(ranges) - len(fitting); left > 0 {
 		on.defect(IDTooManyRanges, "use prefixes instead of single addresses, or fewer and larger exclusions",
 			"network %s: %s and their exclusions do not fit into one pool, which has at most %d of each: the last %d are left out",
-			n.Name, Count(len(ranges), string(fam.api())+" range"), maxRanges, left)
+			n.Name, Count(len(ranges), string(fam.api())+" range"), MaxRanges, left)
 	}
 	return fitting, exclude
 }
@@ -132,7 +132,7 @@ func (n *network) pool(on *nic, fam family, ranges []poolRange, exclude []iprang
 		TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion().String(), Kind: "UnderlayPool"},
 		ObjectMeta: metav1.ObjectMeta{
 			Name:            PoolName(n.Name, on.NetworkCardIndex, on.DeviceIndex, fam.api(), on.node.Name),
-			Labels:          map[string]string{labelManagedBy: managedBy},
+			Labels:          map[string]string{LabelManagedBy: ManagedBy},
 			OwnerReferences: on.node.owner(),
 		},
 		Spec: v1alpha1.UnderlayPoolSpec{
