@@ -1,0 +1,250 @@
+// Copyright The kubectl underlay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package operator
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"github.com/underlay-dev/kubectl-underlay/api/v1alpha1"
+	"github.com/underlay-dev/kubectl-underlay/internal/cloud"
+	"github.com/underlay-dev/kubectl-underlay/internal/iprange"
+	"github.com/underlay-dev/kubectl-underlay/internal/kube"
+	"github.com/underlay-dev/kubectl-underlay/internal/plan"
+)
+
+// finalizer keeps a network until its pools and its attachment are gone.
+const finalizer = "underlay.dev/network"
+
+// The reasons of a network's condition Ready, besides those of findings (NetworkWithoutNodes) and of the cloud
+// (Unauthorized).
+const (
+	reasonPoolsReady  = "PoolsReady"
+	reasonNoPools     = "NoPools"
+	reasonPoolsFailed = "PoolsFailed"
+	reasonDeleting    = "Deleting"
+)
+
+// networkFacts is all that a network's status depends on.
+type networkFacts struct {
+	live         *v1alpha1.UnderlayNetwork
+	pools        []*outcome
+	findings     []plan.Finding
+	failure      *cloud.Error
+	observed     bool
+	attachment   attachmentState
+	serviceCIDRs []string
+	// failed says what could not be written of its pools.
+	failed error
+}
+
+// writeNetworks brings status and finalizers up to date.
+func (o *operator) writeNetworks(ctx context.Context, facts []networkFacts) error {
+	return each(ctx, o.options.Writes, facts, func(f *networkFacts) error {
+		if err := o.finalize(ctx, f); err != nil {
+			return fmt.Errorf("network %s: %w", f.live.Name, err)
+		}
+		status := f.status()
+		if f.live.DeletionTimestamp != nil && !controllerutil.ContainsFinalizer(f.live, finalizer) || apiequality.Semantic.DeepEqual(f.live.Status, status) {
+			return nil
+		}
+		after := *f.live
+		after.Status = status
+		if err := o.client.Status().Patch(ctx, &after, client.MergeFrom(f.live), client.FieldOwner(kube.FieldManager)); err != nil {
+			return fmt.Errorf("status of network %s: %w", f.live.Name, client.IgnoreNotFound(err))
+		}
+		for _, c := range news(f.live.Status.Conditions, status.Conditions, func(metav1.Condition) bool { return false }) {
+			o.event(&after, c.Status == metav1.ConditionTrue, c.Reason, "%s", c.Message)
+		}
+		return nil
+	})
+}
+
+// finalize sets our finalizer, and takes it away from a deleted network of which nothing is left.
+func (o *operator) finalize(ctx context.Context, f *networkFacts) error {
+	after := f.live.DeepCopy()
+	switch {
+	case f.live.DeletionTimestamp == nil:
+		if !controllerutil.AddFinalizer(after, finalizer) {
+			return nil
+		}
+	case f.holders() != "" || f.derivedPools() > 0 || !controllerutil.ContainsFinalizer(after, finalizer):
+		return nil
+	default:
+		if err := o.deleteAttachment(ctx, f.live); err != nil {
+			return err
+		}
+		controllerutil.RemoveFinalizer(after, finalizer)
+	}
+	lock := client.MergeFromWithOptions(f.live, client.MergeFromWithOptimisticLock{})
+	if err := o.client.Patch(ctx, after, lock, client.FieldOwner(kube.FieldManager)); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("finalizer: %w", err)
+	}
+	f.live = after
+	return nil
+}
+
+// deleteAttachment deletes the attachment of a network that goes, if it is ours.
+func (o *operator) deleteAttachment(ctx context.Context, network *v1alpha1.UnderlayNetwork) error {
+	if !o.multus.served() {
+		return nil
+	}
+	spec := network.Effective()
+	object := plan.Attachment{Namespace: spec.Attachment.Namespace, Name: spec.Attachment.Name}.Object()
+	live := object.DeepCopy()
+	if err := o.attachments.Get(ctx, client.ObjectKeyFromObject(object), live); err != nil {
+		return client.IgnoreNotFound(err) // the cache has ours alone
+	}
+	for _, other := range o.last.attachments {
+		if other.Namespace == object.GetNamespace() && other.Name == object.GetName() {
+			return nil // another network has it now
+		}
+	}
+	if err := o.client.Delete(ctx, live); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("delete attachment %s: %w", spec.Attachment, err)
+	}
+	return nil
+}
+
+// derivedPools counts pools of ours that are still there.
+func (f *networkFacts) derivedPools() int {
+	n := 0
+	for _, p := range f.pools {
+		if p.derived && p.live != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// holders says how many addresses pods hold, and on which nodes; empty: none.
+func (f *networkFacts) holders() string {
+	var sum int64
+	nodes := map[string]bool{}
+	for _, p := range f.pools {
+		if p.report != nil && p.report.Allocated > 0 {
+			sum += p.report.Allocated
+			nodes[p.live.Spec.NodeName] = true
+		}
+	}
+	if sum == 0 {
+		return ""
+	}
+	return fmt.Sprintf("pods hold %s on %s", plan.Count(int(sum), "address"), plan.Some(slices.Sorted(maps.Keys(nodes))))
+}
+
+func (f *networkFacts) status() v1alpha1.UnderlayNetworkStatus {
+	out := *f.live.Status.DeepCopy()
+	out.ServiceCIDRs = f.serviceCIDRs
+	out.Pools, out.Nodes, out.Usage = 0, 0, v1alpha1.Usage{}
+	nodes := map[string]bool{}
+	for _, p := range f.pools {
+		if p.live == nil {
+			continue
+		}
+		out.Pools++
+		nodes[p.live.Spec.NodeName] = true
+		out.Capacity = min(out.Capacity+p.live.Status.Capacity, iprange.MaxSize)
+		out.Allocated += p.live.Status.Allocated
+		out.Available = min(out.Available+p.live.Status.Available, iprange.MaxSize)
+	}
+	out.Nodes = int32(len(nodes)) //nolint:gosec // a cluster has fewer nodes than 2^31
+	ready := f.ready(out)
+	meta.SetStatusCondition(&out.Conditions, metav1.Condition{Type: v1alpha1.ConditionReady, Status: ready.status, Reason: ready.reason,
+		Message: ready.message, ObservedGeneration: f.live.Generation})
+	return out
+}
+
+// ready says whether pods can use the network, and if not, what to do.
+func (f *networkFacts) ready(status v1alpha1.UnderlayNetworkStatus) verdict {
+	not := func(reason, message string) verdict { return verdict{metav1.ConditionFalse, reason, message} }
+	if f.live.DeletionTimestamp != nil {
+		return not(reasonDeleting, "the network is being deleted: "+
+			cmp.Or(f.holders(), plan.Count(f.derivedPools(), "pool")+" left")+"; it goes when none is left")
+	}
+	manual := f.live.Spec.Provider == v1alpha1.ProviderManual
+	for _, finding := range f.findings {
+		if finding.Severity == plan.Error {
+			return not(words(finding.ID), finding.Message+"; "+finding.Remedy)
+		}
+	}
+	switch {
+	case f.failure != nil && !manual:
+		text := f.failure.Error()
+		if f.observed {
+			text += "; pools stay as they are meanwhile"
+		}
+		return not(string(f.failure.Reason), text)
+	case f.failed != nil:
+		return not(reasonPoolsFailed, "some pools could not be written, it is tried again: "+f.failed.Error())
+	case f.attachment != attachmentState{}:
+		return not(f.attachment.reason, f.attachment.message)
+	case status.Pools == 0 && len(f.findings) > 0:
+		return not(words(f.findings[0].ID), f.findings[0].Message+"; "+f.findings[0].Remedy)
+	case status.Pools == 0:
+		return not(reasonNoPools, "the network has no pool: no chosen interface holds an address for pods")
+	}
+	says := []string{fmt.Sprintf("%s on %s", plan.Count(int(status.Pools), "pool"), plan.Count(int(status.Nodes), "node"))}
+	if n := f.count(v1alpha1.ConditionValid); n > 0 {
+		says = append(says, fmt.Sprintf("%d not valid, see their condition Valid", n))
+	}
+	if n := f.count(v1alpha1.ConditionInSync); n > 0 {
+		says = append(says, fmt.Sprintf("%d not as the cloud has it, see their condition InSync", n))
+	}
+	for _, finding := range f.findings {
+		says = append(says, finding.Message)
+	}
+	return verdict{metav1.ConditionTrue, reasonPoolsReady, strings.Join(says, "; ")}
+}
+
+// count gives the pools whose condition is not True.
+func (f *networkFacts) count(condition string) int {
+	n := 0
+	for _, p := range f.pools {
+		if p.live == nil {
+			continue
+		}
+		if c := meta.FindStatusCondition(p.live.Status.Conditions, condition); c != nil && c.Status != metav1.ConditionTrue {
+			n++
+		}
+	}
+	return n
+}
+
+// words turns a finding's id into a condition's reason: network-without-nodes is NetworkWithoutNodes.
+func words(id string) string {
+	var out strings.Builder
+	for word := range strings.SplitSeq(id, "-") {
+		out.WriteString(strings.ToUpper(word[:1]) + word[1:])
+	}
+	return out.String()
+}
+
+// serviceCIDRs lists the cluster's, where their kind is served.
+func (o *operator) serviceCIDRs(ctx context.Context) ([]string, error) {
+	if !o.services.served() {
+		return nil, nil
+	}
+	var list networkingv1.ServiceCIDRList
+	if err := o.client.List(ctx, &list); err != nil {
+		return nil, fmt.Errorf("list service CIDRs from the cache: %w", err)
+	}
+	var out []string
+	for i := range list.Items {
+		out = append(out, list.Items[i].Spec.CIDRs...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out), nil
+}
