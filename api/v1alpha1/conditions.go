@@ -13,4 +13,8 @@ const (
 	ConditionInSync = "InSync"
 	// ConditionExhausted of a pool: no address is left that a pod could get now.
 	ConditionExhausted = "Exhausted"
+	// ConditionFollowed of a node: its agent follows all networks and pools as they are written; else the message lists what it leaves out.
+	ConditionFollowed = "Followed"
+	// ConditionDefaultNetwork of a node: the default network's CNI configuration is in place, and the one that runtimes take.
+	ConditionDefaultNetwork = "DefaultNetwork"
 )

@@ -63,7 +63,7 @@ func keptEvents(ctx context.Context) (string, error) {
 		return "", err
 	}
 	const ours = "{{with .Module}}{{if .Main}}{{$.Dir}}{{end}}{{end}}"
-	folders, err := command(ctx, "go", "list", "-deps", "-test", "-tags=vm", "-f", ours, "./cni/...", "./cmd/underlay", "./tests/vm/...", "./tests/fabric/...").Output()
+	folders, err := command(ctx, "go", "list", "-deps", "-test", "-tags=vm", "-f", ours, "./cni/...", "./cmd/underlay", "./operator/agent/host", "./tests/vm/...", "./tests/fabric/...").Output()
 	if err != nil {
 		return "", fmt.Errorf("list the packages of the virtual machine's tests: %w", err)
 	}
