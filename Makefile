@@ -21,13 +21,17 @@ export GOFLAGS := -trimpath -buildvcs=false
 TOOL    := go tool -modfile=internal/tools/go.mod
 RELEASE := go tool -modfile=internal/tools/release/go.mod goreleaser
 
-.PHONY: help build test lint generate demo bench release-snapshot clean
+.PHONY: help build image test lint generate demo bench release-snapshot clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build the programs into build/
 	go build -ldflags '$(LDFLAGS)' -o build/ ./cmd/...
+
+# ARCH="amd64 arm64" builds for both, and an index of the two for registries.
+image: ## Build the image of operator and agents into build/image, to be imported anywhere
+	@go -C internal/tools/image run . -version '$(VERSION)' -commit '$(COMMIT)' -date '$(DATE)' -arch '$(or $(ARCH),amd64)'
 
 test: ## Run everything that CI runs: generated files, linters, all tests
 	@go run ./tests/run

@@ -1,0 +1,71 @@
+// Copyright The kubectl underlay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// cniPlugins is the module that portmap comes from; go.mod says in which version.
+const cniPlugins = "github.com/containernetworking/plugins"
+
+// program is an executable of the image.
+type program struct {
+	name string
+	path string // in the image
+}
+
+// programs lists what the image runs, which is each cmd/underlay-*, and the CNI plugins that the agent copies to its host.
+func (b build) programs() ([]program, error) {
+	mains, err := filepath.Glob(filepath.Join(b.root, "cmd", "underlay-*"))
+	if err != nil {
+		return nil, err
+	}
+	list := []program{{"underlay", "opt/underlay/bin/underlay"}, {"portmap", "opt/underlay/bin/portmap"}}
+	for _, main := range mains {
+		list = append(list, program{filepath.Base(main), "usr/local/bin/" + filepath.Base(main)})
+	}
+	return list, nil
+}
+
+// compile builds the programs into the folder. What is current there already is left alone.
+func (b build) compile(ctx context.Context, arch string, programs []program, folder string) error {
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
+	var ours []string
+	for _, p := range programs {
+		if p.name != "portmap" {
+			ours = append(ours, "./cmd/"+p.name)
+		}
+	}
+	variables := fmt.Sprintf("-X main.version=%s -X main.commit=%s -X main.date=%s", b.version, b.commit, b.date)
+	if err := goBuild(ctx, b.root, arch, variables, folder+string(filepath.Separator), ours...); err != nil {
+		return err
+	}
+	pins := filepath.Join(b.root, "internal", "tools", "image")
+	version, err := exec.CommandContext(ctx, "go", "-C", pins, "list", "-m", "-f={{.Version}}", cniPlugins).Output()
+	if err != nil {
+		return fmt.Errorf("find the version of %s: %w", cniPlugins, err)
+	}
+	variables = fmt.Sprintf("-X %s/pkg/utils/buildversion.BuildVersion=%s", cniPlugins, bytes.TrimSpace(version))
+	return goBuild(ctx, pins, arch, variables, filepath.Join(folder, "portmap"), cniPlugins+"/plugins/meta/portmap")
+}
+
+// goBuild compiles for linux, statically, the way the Makefile does: Go's cache then holds each package once.
+func goBuild(ctx context.Context, dir, arch, variables, output string, packages ...string) error {
+	cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-ldflags=-s -w " + variables, "-o", output}, packages...)...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+arch, "CGO_ENABLED=0", "GOFLAGS=-trimpath -buildvcs=false", "GOWORK=off")
+	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("build %v for %s: %w", packages, arch, err)
+	}
+	return nil
+}
