@@ -20,6 +20,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/underlay-dev/kubectl-underlay/manifests"
 )
@@ -32,6 +33,7 @@ func TestImage(t *testing.T) {
 	t.Run("files", func(t *testing.T) { files(t, image) })
 	t.Run("programs", func(t *testing.T) { programs(t, image) })
 	t.Run("certificates", func(t *testing.T) { certificates(t, image) })
+	t.Run("commands of the manifests", func(t *testing.T) { commands(t, image) })
 	t.Run("again", func(t *testing.T) { again(t, folder, path) })
 }
 
@@ -159,6 +161,34 @@ func certificates(t *testing.T, image archive) {
 	}
 	if len(names) < 100 || !slices.Contains(names, "Amazon Root CA 1") {
 		t.Errorf("%d authorities, want more than a hundred, and Amazon's: %q", len(names), names)
+	}
+}
+
+// commands finds in the image what the manifests run.
+func commands(t *testing.T, image archive) {
+	objects, err := manifests.Install(manifests.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, object := range objects {
+		containers, _, err := unstructured.NestedSlice(object.Object, "spec", "template", "spec", "containers")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range containers {
+			command, _, err := unstructured.NestedStringSlice(c.(map[string]any), "command") //nolint:errcheck // a container is an object
+			if err != nil || len(command) == 0 {
+				t.Fatalf("%s: command is %v, error %v", object.GetName(), command, err)
+			}
+			found++
+			if _, ok := image.files[command[0]]; !ok {
+				t.Errorf("%s runs %s, which is not in the image", object.GetName(), command[0])
+			}
+		}
+	}
+	if found != 2 {
+		t.Errorf("%d containers, want the operator's and the agent's", found)
 	}
 }
 
