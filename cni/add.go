@@ -35,6 +35,10 @@ func (p *Plugin) Add(args *skel.CmdArgs) error {
 	if err != nil {
 		return err
 	}
+	limits, err := c.bandwidth()
+	if err != nil {
+		return err
+	}
 	namespace, err := datapath.OpenNamespace(args.Netns)
 	if err != nil {
 		return ofPod(pod, args.IfName, err)
@@ -46,7 +50,7 @@ func (p *Plugin) Add(args *skel.CmdArgs) error {
 	}
 	defer links.Close()
 	a := &attachment{
-		Plugin: p, config: c, args: args, namespace: namespace, links: links,
+		Plugin: p, config: c, args: args, namespace: namespace, links: links, limits: limits,
 		request: ipam.Request{
 			Owner: owner(args), Network: c.Network, Pod: pod, Wanted: wanted, Present: links.HasInterface,
 			Netns: ipam.Netns{Path: args.Netns, Inode: namespace.Inode},
@@ -62,6 +66,7 @@ type attachment struct {
 	args      *skel.CmdArgs
 	namespace *datapath.Namespace
 	links     *datapath.Datapath
+	limits    datapath.Bandwidth
 	request   ipam.Request
 
 	node       *nodefile.File
@@ -113,6 +118,7 @@ func (a *attachment) allocate() error {
 func (a *attachment) apply() (datapath.Endpoint, datapath.Links, error) {
 	for try := 0; ; try++ {
 		e := endpoint(a.node, a.allocation, identity(a.args))
+		e.Bandwidth = a.limits
 		made, err := a.links.Apply(a.namespace, e)
 		used, ok := errors.AsType[*datapath.AddressInUseError](err)
 		if !ok || try == replacements || is[*datapath.LeftoverError](err) {
@@ -149,6 +155,7 @@ func (a *attachment) giveBack(cause error) error {
 func endpoint(node *nodefile.File, allocation ipam.Allocation, id datapath.Identity) datapath.Endpoint {
 	network := node.Network(allocation.Record.Network)
 	e := datapath.Endpoint{Identity: id, MAC: allocation.Interface.MAC, MTU: network.MTU, Primary: id.Name == primaryName}
+	e.BlockMetadata = network.MetadataService.Blocks(allocation.Record.Pod.Namespace)
 	for _, a := range allocation.Addresses {
 		e.Addresses = append(e.Addresses, datapath.Address{Prefix: a.Prefix, Gateway: a.Gateway})
 	}

@@ -31,6 +31,10 @@ func (p *Plugin) Check(args *skel.CmdArgs) error {
 	if err != nil {
 		return err
 	}
+	limits, err := c.bandwidth()
+	if err != nil {
+		return err
+	}
 	pod, err := parseArgs(args.Args)
 	if err != nil {
 		return err
@@ -51,6 +55,7 @@ func (p *Plugin) Check(args *skel.CmdArgs) error {
 	if err != nil {
 		return err
 	}
+	e.Bandwidth = limits
 	for _, a := range e.Addresses {
 		if !slices.Contains(told, a.Prefix) {
 			differences = append(differences, fmt.Sprintf("the result of ADD lacks the address %s", a.Prefix))

@@ -16,6 +16,7 @@ import (
 
 	"github.com/containernetworking/cni/pkg/types"
 
+	"github.com/underlay-dev/kubectl-underlay/cni/datapath"
 	"github.com/underlay-dev/kubectl-underlay/cni/ipam"
 )
 
@@ -41,9 +42,16 @@ type config struct {
 // runtimeConfig is what the runtime adds for the capabilities.
 type runtimeConfig struct {
 	// IPs that the pod asks for; a mask is allowed, and means nothing.
-	IPs []string `json:"ips"`
-	// Bandwidth limits.
-	Bandwidth json.RawMessage `json:"bandwidth"`
+	IPs       []string  `json:"ips"`
+	Bandwidth bandwidth `json:"bandwidth"`
+}
+
+// bandwidth limits, in bits per second, and what may go at once, in bits; 0 for none.
+type bandwidth struct {
+	IngressRate  uint64 `json:"ingressRate"`
+	IngressBurst uint64 `json:"ingressBurst"`
+	EgressRate   uint64 `json:"egressRate"`
+	EgressBurst  uint64 `json:"egressBurst"`
 }
 
 // arguments by the older convention: others than ours may be among them.
@@ -87,10 +95,6 @@ func parseConfig(data []byte) (*config, error) {
 
 // wanted lists the addresses that the pod asks for, by the capability or by args.
 func (c *config) wanted() ([]netip.Addr, error) {
-	if !slices.Contains([]string{"", "null", "{}"}, string(c.RuntimeConfig.Bandwidth)) {
-		return nil, types.NewError(types.ErrUnsupportedField, fmt.Sprintf("network %s: this release does not limit bandwidth: remove the pod's annotations "+
-			"kubernetes.io/ingress-bandwidth and kubernetes.io/egress-bandwidth", c.Network), "")
-	}
 	var list []netip.Addr
 	for _, s := range slices.Concat(c.RuntimeConfig.IPs, c.Args.CNI.IPs) {
 		bare, _, _ := strings.Cut(s, "/")
@@ -103,6 +107,22 @@ func (c *config) wanted() ([]netip.Addr, error) {
 		}
 	}
 	return list, nil
+}
+
+// bandwidth is the limits that the pod asks for.
+func (c *config) bandwidth() (datapath.Bandwidth, error) {
+	const least = 1000 // as Kubernetes has it
+	given := c.RuntimeConfig.Bandwidth
+	for _, rate := range []uint64{given.IngressRate, given.EgressRate} {
+		if rate != 0 && rate < least {
+			return datapath.Bandwidth{}, invalid("network %s: the pod asks for a bandwidth of %d bit/s, and %d are the least: change its annotations "+
+				"kubernetes.io/ingress-bandwidth and kubernetes.io/egress-bandwidth", c.Network, rate, least)
+		}
+	}
+	return datapath.Bandwidth{
+		Ingress: datapath.Limit{Rate: given.IngressRate, Burst: given.IngressBurst},
+		Egress:  datapath.Limit{Rate: given.EgressRate, Burst: given.EgressBurst},
+	}, nil
 }
 
 // parseArgs reads CNI_ARGS: KEY=VALUE;KEY=VALUE. Keys that we do not know are refused unless IgnoreUnknown is set, as the specification has it.

@@ -32,6 +32,8 @@ func TestParseConfig(t *testing.T) {
 		{"all keys", `{` + head + `,"network":"ens6","capabilities":{"ips":true},"runtimeConfig":{"ips":["10.0.0.5"]},"args":{"cni":{"ips":["fd00::1"],"labels":[]},"other":1},"prevResult":{"cniVersion":"1.0.0"}}`, 0, ""},
 		{"GC's attachments", `{` + head + `,"network":"ens6","cni.dev/valid-attachments":[{"containerID":"c","ifname":"eth0"}]}`, 0, ""},
 		{"unknown key", `{` + head + `,"network":"ens6","ipam":{}}`, types.ErrInvalidNetworkConfig, `"ipam" is unknown`},
+		{"unknown bandwidth", `{` + head + `,"network":"ens6","runtimeConfig":{"bandwidth":{"ingresRate":1}}}`, types.ErrInvalidNetworkConfig, `"ingresRate" is unknown`},
+		{"negative bandwidth", `{` + head + `,"network":"ens6","runtimeConfig":{"bandwidth":{"ingressRate":-1}}}`, types.ErrDecodingFailure, "ingressRate"},
 		{"unknown capability data", `{` + head + `,"network":"ens6","runtimeConfig":{"mac":"02:00:00:00:00:01"}}`, types.ErrInvalidNetworkConfig, `"mac" is unknown`},
 		{"no network", `{` + head + `}`, types.ErrInvalidNetworkConfig, "names no network"},
 		{"other type", `{"cniVersion":"1.0.0","name":"n","type":"ipvlan","network":"ens6"}`, types.ErrInvalidNetworkConfig, `"ipvlan"`},
@@ -71,8 +73,6 @@ func TestWanted(t *testing.T) {
 		{"both, the same", `,"runtimeConfig":{"ips":["10.0.0.5"]},"args":{"cni":{"ips":["::ffff:10.0.0.5"]}}`, []string{"10.0.0.5"}, 0},
 		{"none", `,"runtimeConfig":{"ips":["ten"]}`, nil, types.ErrInvalidNetworkConfig},
 		{"with zone", `,"runtimeConfig":{"ips":["fe80::1%eth0"]}`, nil, types.ErrInvalidNetworkConfig},
-		{"bandwidth", `,"runtimeConfig":{"bandwidth":{"ingressRate":1000}}`, nil, types.ErrUnsupportedField},
-		{"no bandwidth", `,"runtimeConfig":{"bandwidth":null}`, nil, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			parsed, err := parseConfig(fmt.Appendf(nil, `{"cniVersion":"1.0.0","name":"n","type":"underlay","network":"ens6"%s}`, c.text))
@@ -86,6 +86,33 @@ func TestWanted(t *testing.T) {
 				want = append(want, netip.MustParseAddr(s))
 			}
 			if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestBandwidthWanted(t *testing.T) {
+	for _, c := range []struct {
+		name, text string
+		want       datapath.Bandwidth
+		code       uint
+	}{
+		{"none", ``, datapath.Bandwidth{}, 0},
+		{"null", `,"runtimeConfig":{"bandwidth":null}`, datapath.Bandwidth{}, 0},
+		{"one direction", `,"runtimeConfig":{"bandwidth":{"ingressRate":1000}}`, datapath.Bandwidth{Ingress: datapath.Limit{Rate: 1000}}, 0},
+		{"as containerd writes it", `,"runtimeConfig":{"bandwidth":{"IngressRate":1000000,"IngressBurst":4294967295,"EgressRate":2000000,"EgressBurst":4294967295}}`,
+			datapath.Bandwidth{Ingress: datapath.Limit{Rate: 1e6, Burst: 1<<32 - 1}, Egress: datapath.Limit{Rate: 2e6, Burst: 1<<32 - 1}}, 0},
+		{"too little", `,"runtimeConfig":{"bandwidth":{"egressRate":999}}`, datapath.Bandwidth{}, types.ErrInvalidNetworkConfig},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			parsed, err := parseConfig(fmt.Appendf(nil, `{"cniVersion":"1.0.0","name":"n","type":"underlay","network":"ens6"%s}`, c.text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := parsed.bandwidth()
+			wantError(t, err, c.code, "")
+			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -134,6 +161,8 @@ func TestCodes(t *testing.T) {
 		{&datapath.NamespaceError{}, types.ErrInvalidNetNS},
 		{&datapath.MasterError{}, CodeInterface},
 		{&datapath.ForeignLinkError{}, CodeInterface},
+		{&datapath.MessageError{Module: "sch_tbf"}, CodeKernel},
+		{&datapath.MessageError{Errno: 2}, types.ErrInternal},
 		{&datapath.AddressInUseError{}, types.ErrTryAgainLater},
 		{&nodefile.VersionError{}, CodeNodeFile},
 		{&nodefile.InvalidError{}, CodeNodeFile},

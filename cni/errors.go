@@ -27,6 +27,8 @@ const (
 	CodeDamaged uint = 103
 	// CodeNodeFile: the node file is damaged, or of another version.
 	CodeNodeFile uint = 104
+	// CodeKernel: the node's kernel lacks a module.
+	CodeKernel uint = 105
 )
 
 // explain gives an error the code that runtimes expect; its text says what to do already.
@@ -55,12 +57,19 @@ func code(err error) uint {
 		return types.ErrIOFailure
 	case is[*datapath.MasterError](err), is[*datapath.ForeignLinkError](err):
 		return CodeInterface
+	case lacksModule(err):
+		return CodeKernel
 	case is[*nodefile.VersionError](err), is[*nodefile.InvalidError](err):
 		return CodeNodeFile
 	case is[*noNodeFileError](err):
 		return types.ErrTryAgainLater
 	}
 	return types.ErrInternal
+}
+
+func lacksModule(err error) bool {
+	refusal, ok := errors.AsType[*datapath.MessageError](err)
+	return ok && refusal.Module != ""
 }
 
 func is[E error](err error) bool {

@@ -23,6 +23,7 @@ import (
 
 	"github.com/underlay-dev/kubectl-underlay/cni"
 	"github.com/underlay-dev/kubectl-underlay/cni/ipam"
+	"github.com/underlay-dev/kubectl-underlay/cni/nodefile"
 )
 
 // wantCode expects a CNI error with a code, whose text has a word.
@@ -38,17 +39,26 @@ func wantCode(t *testing.T, err error, code uint, word string) {
 func TestRollBack(t *testing.T) {
 	w := newWorld(t)
 	n := w.addNode(t, "master", primary("a"), master())
+	// All that an endpoint may have.
+	n.file.Networks[1].MetadataService.Mode = nodefile.MetadataBlock
+	n.write(t)
+	newPod := func(t *testing.T) *pod {
+		p := n.newPod(t, "ens6")
+		p.limited(t, 1_000_000_000, 1_000_000_000)
+		return p
+	}
 	var steps []string
 	n.plugin.After = func(step string) error {
 		steps = append(steps, step)
 		return nil
 	}
-	p := n.addPod(t, "ens6")
+	p := newPod(t)
+	must(t, p.add(t))
 	first := p.v4
 	must(t, p.del())
 	deleted := slices.Index(steps, cni.StepRemove)
 	adding := slices.Clone(steps[:deleted])
-	if len(adding) < 9 {
+	if len(adding) < 13 {
 		t.Fatalf("ADD has the steps %q only", adding)
 	}
 	for _, failing := range adding {
@@ -60,12 +70,13 @@ func TestRollBack(t *testing.T) {
 				}
 				return nil
 			}
-			p := n.newPod(t, "ens6")
+			p := newPod(t)
 			if err := p.add(t); !errors.Is(err, injected) {
 				t.Fatalf("error %v, want the injected one", err)
 			}
 			wantLinks(t, p.Namespace)
 			wantLinks(t, n.Namespace, "ens5", "ens6")
+			wantFilters(t, n, "ens6", 0)
 			n.wantStore(t, 0)
 		})
 	}
@@ -73,7 +84,8 @@ func TestRollBack(t *testing.T) {
 		t.Run("DEL: "+failing, func(t *testing.T) {
 			injected := errors.New("injected")
 			n.plugin.After = nil
-			p := n.addPod(t, "ens6")
+			p := newPod(t)
+			must(t, p.add(t))
 			n.plugin.After = func(step string) error {
 				if step == failing {
 					return injected
@@ -86,6 +98,7 @@ func TestRollBack(t *testing.T) {
 			n.plugin.After = nil
 			must(t, p.del())
 			wantLinks(t, p.Namespace)
+			wantFilters(t, n, "ens6", 0)
 			n.wantStore(t, 0)
 		})
 	}
@@ -93,6 +106,20 @@ func TestRollBack(t *testing.T) {
 	again := n.addPod(t, "ens6")
 	if again.v4 == first {
 		t.Errorf("%s is handed out again although others are fresh", first)
+	}
+}
+
+// wantFilters expects some number of pods' filters on the node's interface, besides the one that leads to them.
+func wantFilters(t *testing.T, n *node, name string, want int) {
+	t.Helper()
+	links := n.handle(t)
+	l, err := links.LinkByName(name)
+	must(t, err)
+	list, err := links.FilterList(l, netlink.HANDLE_MIN_EGRESS)
+	must(t, err)
+	list = slices.DeleteFunc(list, func(f netlink.Filter) bool { return f.Attrs().Handle == 1 })
+	if len(list) != want {
+		t.Errorf("%s has filters %v, want %d", name, list, want)
 	}
 }
 

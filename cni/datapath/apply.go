@@ -21,7 +21,9 @@ const (
 	StepFirewall     = "write the node's rules"
 	StepInterface    = "create the interface"
 	StepPair         = "create the host leg"
+	StepGuard        = "guard the node's interface"
 	StepSettings     = "set the pod's settings"
+	StepTraffic      = "set filters and limits"
 	StepAddresses    = "bring up the links and add addresses"
 	StepRoutes       = "add routes"
 	StepNodeSettings = "set the node's settings"
@@ -53,12 +55,11 @@ type application struct {
 	*Datapath
 	namespace *Namespace
 	endpoint  *Endpoint
-	master    link
 	mtu       int
 	ends      nodeAddresses // the node's, of the host leg
 	links     links
 	// What this call has made.
-	madeInterface, madePair bool
+	madeInterface, madePair, madeLimiter bool
 }
 
 func (a *application) run() error {
@@ -66,7 +67,7 @@ func (a *application) run() error {
 		return err
 	}
 	var err error
-	if a.master, a.mtu, err = a.prepareMaster(a.endpoint.MAC, a.endpoint.MTU); err != nil {
+	if a.links.master, a.mtu, err = a.prepareMaster(a.endpoint.MAC, a.endpoint.MTU); err != nil {
 		return err
 	}
 	if a.ends, err = a.inspectNode(a.endpoint); err != nil {
@@ -89,16 +90,13 @@ func (a *application) run() error {
 	if err := a.createPair(); err != nil {
 		return err
 	}
+	if err := a.guard(); err != nil {
+		return err
+	}
 	if err := a.namespace.do(a.configurePod); err != nil {
 		return err
 	}
-	if err := a.configureNode(); err != nil {
-		return err
-	}
-	if a.madeInterface {
-		a.remember(a.master)
-	}
-	return nil
+	return a.configureNode()
 }
 
 // validate refuses names that mean something else somewhere: "all" and "default" are not links in the kernel's settings.
@@ -117,7 +115,7 @@ func (e *Endpoint) validate() error {
 
 // createInterface makes the interface, or finds the one of an earlier call.
 func (a *application) createInterface() error {
-	err := a.node.do(newIPVlan(a.endpoint.Identity, a.master, a.mtu, a.namespace))
+	err := a.node.do(newIPVlan(a.endpoint.Identity, a.links.master, a.mtu, a.namespace))
 	if errors.Is(err, unix.EEXIST) {
 		stale, readErr := a.findInterface()
 		if readErr != nil || !stale {
@@ -126,12 +124,13 @@ func (a *application) createInterface() error {
 		if err := a.Remove(a.namespace, a.endpoint.Identity); err != nil {
 			return err
 		}
-		err = a.node.do(newIPVlan(a.endpoint.Identity, a.master, a.mtu, a.namespace))
+		err = a.node.do(newIPVlan(a.endpoint.Identity, a.links.master, a.mtu, a.namespace))
 	}
 	if err != nil {
-		return explainBusy(a.master, err)
+		return explainBusy(a.links.master, err)
 	}
 	a.madeInterface = true
+	a.remember(a.links.master) // ahead of anything that Remove looks for there
 	return a.options.After(StepInterface)
 }
 
@@ -152,7 +151,7 @@ func (a *application) findInterface() (stale bool, err error) {
 	case l.kind != kindIPVlan || l.group != a.endpoint.group():
 		return false, &ForeignLinkError{Namespace: a.namespace.Path, Name: a.endpoint.Name, Kind: l.kind}
 	}
-	return l.MAC.String() != a.master.MAC.String(), nil
+	return l.MAC.String() != a.links.master.MAC.String(), nil
 }
 
 // createPair makes the host leg, or finds that of an earlier call.
@@ -187,6 +186,8 @@ func (a *application) createPair() error {
 	return a.options.After(StepPair)
 }
 
+func (a *application) want() want { return a.endpoint.want(a.links, a.ends) }
+
 // configurePod runs on a thread in the pod's namespace.
 func (a *application) configurePod() error {
 	s, err := openSocket()
@@ -197,7 +198,7 @@ func (a *application) configurePod() error {
 	if err := a.readPod(s); err != nil {
 		return err
 	}
-	w := a.endpoint.want(a.links, a.ends)
+	w := a.want()
 	down := []*message{noGeneratedAddresses(a.links.pod)}
 	up := []*message{linkUp(a.links.pod, a.mtu)}
 	if a.endpoint.HostLeg != nil {
@@ -211,6 +212,9 @@ func (a *application) configurePod() error {
 		return err
 	}
 	if err := a.options.After(StepSettings); err != nil {
+		return err
+	}
+	if err := a.controlTraffic(s, w); err != nil {
 		return err
 	}
 	if err := a.addAddresses(s, up, w); err != nil {
@@ -251,7 +255,7 @@ func (a *application) readPod(s *socket) error {
 		}
 	}
 	if a.links.pod.flags != 0 {
-		return privateError(a.master, "")
+		return privateError(a.links.master, "")
 	}
 	a.links.pod.MTU, a.links.peer.MTU, a.links.node.MTU = a.mtu, a.mtu, a.mtu
 	return nil
@@ -282,7 +286,7 @@ func (a *application) addAddresses(s *socket, messages []*message, w want) error
 	}
 	err := s.do(messages...)
 	if refusal, ok := errors.AsType[*MessageError](err); ok && refusal.Errno == unix.EADDRINUSE && refusal.index >= first {
-		return &AddressInUseError{Address: added[refusal.index-first].Addr(), Where: fmt.Sprintf("on another ipvlan link of %s", a.master.Name)}
+		return &AddressInUseError{Address: added[refusal.index-first].Addr(), Where: fmt.Sprintf("on another ipvlan link of %s", a.links.master.Name)}
 	}
 	if err != nil {
 		return err
@@ -314,7 +318,7 @@ func (a *application) configureNode() error {
 	if a.endpoint.HostLeg == nil {
 		return nil
 	}
-	w := a.endpoint.want(a.links, a.ends).node
+	w := a.want().node
 	if err := a.node.do(noGeneratedAddresses(a.links.node)); err != nil {
 		return err
 	}
@@ -352,7 +356,7 @@ func (a *application) rollBack() error {
 	case a.madeInterface:
 		return a.Remove(a.namespace, a.endpoint.Identity)
 	case a.madePair:
-		return a.node.do(deleteLink(a.endpoint.hostLeg()))
+		return errors.Join(a.node.do(deleteLink(a.endpoint.hostLeg())), a.removeLimiter())
 	}
-	return nil
+	return a.removeLimiter()
 }

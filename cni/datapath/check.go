@@ -18,12 +18,13 @@ import (
 // have is what the kernel has of an endpoint.
 type have struct {
 	links      links
-	master     link
 	settings   []sysctl
 	addresses  []netip.Prefix
 	routes     []route
 	rules      []rule
 	neighbours []neighbour
+	filters    []filter // in the pod and on the node's interface
+	shapers    []shaper
 	node       nodeWant
 }
 
@@ -40,17 +41,16 @@ func (d *Datapath) Check(n *Namespace, e Endpoint) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	h, err := d.read(n, &e)
+	h, err := d.read(n, &e, master)
 	if err != nil {
 		return nil, err
 	}
-	h.master = master
 	return compare(&e, e.want(h.links, node), h), nil
 }
 
 // read reads all that belongs to the endpoint.
-func (d *Datapath) read(n *Namespace, e *Endpoint) (have, error) {
-	var h have
+func (d *Datapath) read(n *Namespace, e *Endpoint, master link) (have, error) {
+	h := have{links: links{master: master}}
 	err := n.do(func() error {
 		s, err := openSocket()
 		if err != nil {
@@ -59,8 +59,16 @@ func (d *Datapath) read(n *Namespace, e *Endpoint) (have, error) {
 		defer s.close()
 		return h.readPod(s, e)
 	})
-	if err != nil || e.HostLeg == nil {
+	if err != nil {
 		return h, err
+	}
+	if e.BlockMetadata {
+		if err := h.readFilters(d.node, master.index, outgoing); err != nil {
+			return h, err
+		}
+	}
+	if e.HostLeg == nil {
+		return h, nil
 	}
 	if h.links.node, err = readLink(d.node, e.hostLeg()); err != nil || h.links.node.index == 0 {
 		return h, err
@@ -106,6 +114,9 @@ func (h *have) readPod(s *socket, e *Endpoint) error {
 		if h.neighbours, err = readNeighbours(s, h.links.peer.index); err != nil {
 			return err
 		}
+	}
+	if err := h.readTraffic(s, e); err != nil {
+		return err
 	}
 	h.settings, err = readSettings(e.settings())
 	return err

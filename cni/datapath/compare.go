@@ -32,6 +32,10 @@ func compare(e *Endpoint, w want, h have) []string {
 	for _, r := range w.rules {
 		c.expect(slices.Contains(h.rules, r), "%s is missing", r)
 	}
+	for _, f := range slices.Concat(w.filters, w.node.filters) {
+		c.expect(slices.Contains(h.filters, f), "%s is missing", f)
+	}
+	c.shapers(w.shapers, h.shapers)
 	if h.links.node.index != 0 {
 		c.routing("on the node, ", w.node.settings, h.node.settings, w.node.routes, h.node.routes, w.node.neighbours, h.node.neighbours)
 	}
@@ -54,16 +58,26 @@ func (c *comparison) interfaceOf(e *Endpoint, h have) {
 		return
 	}
 	c.expect(l.MAC.String() == e.MAC, "%s has MAC %s: it is on another interface than %s", e.Name, l.MAC, e.MAC)
-	c.expect(l.elsewhere && l.parent == h.master.index, "%s is not on %s", e.Name, h.master.Name)
+	c.expect(l.elsewhere && l.parent == h.links.master.index, "%s is not on %s", e.Name, h.links.master.Name)
 	c.expect(l.mode == modeL2, "%s is in another ipvlan mode than l2", e.Name)
 	c.expect(l.flags == 0, "%s has the ipvlan flag private or vepa", e.Name)
 	c.expect(l.up, "%s is down", e.Name)
-	c.expect(h.master.up, "the node's interface %s is down", h.master.Name)
+	c.expect(h.links.master.up, "the node's interface %s is down", h.links.master.Name)
 	mtu := e.MTU
 	if mtu == 0 {
-		mtu = h.master.MTU
+		mtu = h.links.master.MTU
 	}
 	c.expect(l.MTU == mtu, "%s has MTU %d, and should have %d", e.Name, l.MTU, mtu)
+}
+
+func (c *comparison) shapers(wanted, found []shaper) {
+	for _, w := range wanted {
+		w.burst = 0
+		c.expect(slices.Contains(found, w), "%s is missing", w)
+	}
+	for _, f := range found {
+		c.expect(slices.ContainsFunc(wanted, func(w shaper) bool { return w.index == f.index }), "%s is there, and should not be", f)
+	}
 }
 
 func (c *comparison) hostLeg(e *Endpoint, h have) {

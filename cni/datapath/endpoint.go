@@ -43,6 +43,10 @@ type Endpoint struct {
 	Primary bool
 	// HostLeg of the pod; nil for none.
 	HostLeg *HostLeg
+	// Bandwidth limits; the zero value has none.
+	Bandwidth Bandwidth
+	// BlockMetadata keeps the pod from the instance metadata service.
+	BlockMetadata bool
 }
 
 // Address of a pod.

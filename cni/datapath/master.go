@@ -91,6 +91,26 @@ func (d *Datapath) isRemembered(master link) bool {
 	return err == nil && strings.TrimSpace(string(data)) == strconv.Itoa(master.index)
 }
 
+// rememberedMasters are the indexes of all interfaces that carried pods since boot.
+func (d *Datapath) rememberedMasters() []int {
+	folder := d.hint("")
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return nil // none did
+	}
+	var indexes []int
+	for _, entry := range entries {
+		data, err := os.ReadFile(filepath.Join(folder, entry.Name()))
+		if err != nil {
+			continue
+		}
+		if index, err := strconv.Atoi(strings.TrimSpace(string(data))); err == nil && index > 0 {
+			indexes = append(indexes, index)
+		}
+	}
+	return indexes
+}
+
 // remember writes the hint. A failure costs the next ADD some time, no more.
 func (d *Datapath) remember(master link) {
 	path := d.hint(master.MAC.String())

@@ -67,6 +67,26 @@ func TestMessagesReadBack(t *testing.T) {
 			t.Errorf("rule: %v\n%s", err, diff)
 		}
 
+		s := shaper{index: drawIndex(t), rate: rapid.Uint64Range(1, 1<<40).Draw(t, "rate"), queue: uint32(drawIndex(t))}
+		gotShaper, ok, err := parseShaper(body(setShaper(s)))
+		if err != nil || !ok || gotShaper != s {
+			t.Errorf("queue %v, %v, %v; want %v", gotShaper, ok, err, s)
+		}
+
+		f := filter{index: drawIndex(t), parent: outgoing, priority: rapid.Uint16().Draw(t, "priority"), handle: rapid.Uint32().Draw(t, "handle")}
+		switch rapid.IntRange(0, 2).Draw(t, "kind") {
+		case 0:
+			f.program = (&Endpoint{Addresses: []Address{{Prefix: drawPrefix(t, is6)}}}).sourceProgram()
+		case 1:
+			f.chain, f.program, f.next = uint32(drawIndex(t)), metadataGate(), uint32(drawIndex(t))
+		default:
+			f.redirect = drawIndex(t)
+		}
+		gotFilter, ok, err := parseFilter(body(setFilter(f)))
+		if err != nil || !ok || gotFilter != f {
+			t.Errorf("filter %+v, %v, %v; want %+v", gotFilter, ok, err, f)
+		}
+
 		mac := net.HardwareAddr(rapid.SliceOfN(rapid.Byte(), 6, 6).Draw(t, "mac"))
 		n := neighbour{address: drawAddress(t, is6), mac: mac.String(), index: drawIndex(t)}
 		gotNeighbour, ok, err := parseNeighbour(body(setNeighbour(n, mac)))
@@ -126,6 +146,12 @@ func TestShortMessages(t *testing.T) {
 		}
 		if _, err := parseRule(data); err == nil {
 			t.Errorf("%d bytes are a rule", n)
+		}
+		if _, _, err := parseShaper(data); err == nil {
+			t.Errorf("%d bytes are a queue", n)
+		}
+		if _, _, err := parseFilter(data); err == nil {
+			t.Errorf("%d bytes are a filter", n)
 		}
 		if _, err := parseAddress(data); err == nil {
 			t.Errorf("%d bytes are an address", n)

@@ -21,11 +21,12 @@ func (d *Datapath) Remove(n *Namespace, i Identity) error {
 			errs = append(errs, fmt.Errorf("interface %s in %s: %w", i.Name, n.Path, err))
 		}
 	}
-	// Gone with its peer, normally.
-	if err := d.node.do(deleteLink(i.hostLeg())); err != nil {
-		errs = append(errs, err)
+	// The host leg is gone with its peer, normally. Filters on the node's interfaces go when nothing can send any more.
+	messages := []*message{deleteLink(i.hostLeg())}
+	for _, master := range d.rememberedMasters() {
+		messages = append(messages, deleteFilter(metadataFilter(i, master)))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, d.node.do(messages...))...)
 }
 
 // removeFromPod removes the interface's links and, since a namespace may live on, the rules that go with them. Where there are no links there are no

@@ -23,6 +23,8 @@ type message struct {
 	what string
 	// fine lists results that are as good as success.
 	fine []unix.Errno
+	// module of the kernel that it needs, if that may be missing.
+	module string
 }
 
 func newMessage(kind, flags int, what string, fine ...unix.Errno) *message {
@@ -33,6 +35,8 @@ func newMessage(kind, flags int, what string, fine ...unix.Errno) *message {
 type MessageError struct {
 	What  string
 	Errno unix.Errno
+	// Module of the kernel that is missing; empty if that is not why.
+	Module string
 	// Text that the kernel adds; may be empty.
 	Text string
 	// index of the message among those sent together.
@@ -40,6 +44,9 @@ type MessageError struct {
 }
 
 func (e *MessageError) Error() string {
+	if e.Module != "" {
+		return fmt.Sprintf("%s: this kernel lacks the module %s: install the kernel's package of additional modules on the node, and load it by `modprobe %s`", e.What, e.Module, e.Module)
+	}
 	if e.Text != "" {
 		return fmt.Sprintf("%s: %v (%s)", e.What, e.Errno, e.Text)
 	}
@@ -139,7 +146,11 @@ func result(part syscall.NetlinkMessage, m *message) *MessageError {
 	if errno == 0 || slices.Contains(m.fine, errno) {
 		return nil
 	}
-	return &MessageError{What: m.what, Errno: errno, Text: text(part)}
+	refusal := &MessageError{What: m.what, Errno: errno, Text: text(part)}
+	if errno == unix.ENOENT || errno == unix.EOPNOTSUPP {
+		refusal.Module = m.module
+	}
+	return refusal
 }
 
 // text is what the kernel says about an error: attributes behind the header of the message that it is about.

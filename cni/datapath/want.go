@@ -26,6 +26,8 @@ type want struct {
 	routes     []route
 	rules      []rule
 	neighbours []neighbour
+	filters    []filter
+	shapers    []shaper
 	node       nodeWant
 }
 
@@ -34,10 +36,11 @@ type nodeWant struct {
 	settings   []sysctl
 	routes     []route
 	neighbours []neighbour
+	filters    []filter // on the interface that carries the endpoint
 }
 
-// links of an endpoint: the interface, and the host leg's ends, which have index 0 if there is no host leg.
-type links struct{ pod, peer, node link }
+// links of an endpoint: the interface and the node's that carries it, and the host leg's ends, which have index 0 if there is no host leg.
+type links struct{ pod, master, peer, node link }
 
 // want works out the details.
 func (e *Endpoint) want(l links, node nodeAddresses) want {
@@ -68,6 +71,9 @@ func (e *Endpoint) want(l links, node nodeAddresses) want {
 			}
 		}
 	}
+	e.wantFilters(&w, l)
+	e.wantLimits(&w, l)
+	w.node.filters = e.metadataFilters(l.master.index)
 	if e.HostLeg != nil {
 		e.wantHostLeg(&w, l, node)
 	}

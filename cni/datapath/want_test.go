@@ -55,6 +55,7 @@ func endpoints() map[string]Endpoint {
 		"dual":       {Identity: first, MAC: mac, Addresses: []Address{ipv4(), ipv6()}, Primary: true, HostLeg: hostLeg(), Routes: routes},
 		"ipv6":       {Identity: first, MAC: mac, Addresses: []Address{ipv6()}, Primary: true, HostLeg: hostLeg()},
 		"no-gateway": {Identity: first, MAC: mac, Addresses: []Address{ipv4()}, Primary: true, Routes: []Route{{Destination: netip.MustParsePrefix("10.0.0.0/8"), Gateway: netip.MustParseAddr("192.0.2.1")}}},
+		"limited":    {Identity: first, MAC: mac, Addresses: []Address{ipv4(), ipv6()}, Primary: true, BlockMetadata: true, Bandwidth: Bandwidth{Ingress: Limit{Rate: 10_000_000}, Egress: Limit{Rate: 40_000_000_000, Burst: 8 << 20}}},
 		"second":     {Identity: Identity{Container: "c1", Name: "net1"}, MAC: mac, Addresses: []Address{ipv4(), ipv6()}, Routes: routes},
 	}
 }
@@ -62,7 +63,7 @@ func endpoints() map[string]Endpoint {
 func someLinks(e *Endpoint) links {
 	mac, _ := net.ParseMAC(e.MAC)
 	nodeMAC, podMAC := e.macs()
-	l := links{pod: link{Name: e.Name, index: e.index(), MAC: mac, MTU: 9001, kind: kindIPVlan, up: true, parent: 3, elsewhere: true}}
+	l := links{master: link{Name: "ens5", index: 3, MTU: 9001, up: true}, pod: link{Name: e.Name, index: e.index(), MAC: mac, MTU: 9001, kind: kindIPVlan, up: true, parent: 3, elsewhere: true}}
 	if e.HostLeg != nil {
 		l.peer = link{Name: hostLegLink, index: 2, MAC: podMAC, MTU: 9001, kind: kindVeth, up: true}
 		l.node = link{Name: e.hostLeg(), index: 7, MAC: nodeMAC, MTU: 9001, kind: kindVeth, up: true}
@@ -96,6 +97,12 @@ func (w want) String() string {
 	}
 	for _, r := range w.rules {
 		fmt.Fprintf(&b, "pod: %s\n", r)
+	}
+	for _, s := range w.shapers {
+		fmt.Fprintf(&b, "pod: %s on link %d, at once %d bytes, queue %d bytes\n", s, s.index, s.burst, s.queue)
+	}
+	for _, f := range slices.Concat(w.filters, w.node.filters) {
+		fmt.Fprintf(&b, "link %d: %s\n", f.index, f)
 	}
 	section("pod", w.settings, w.routes, w.neighbours)
 	section("node", w.node.settings, w.node.routes, w.node.neighbours)
@@ -137,6 +144,15 @@ func TestWantWithoutNodeAddress(t *testing.T) {
 	}
 }
 
+// found is how the kernel describes queues: it says nothing of bursts in bytes.
+func found(list []shaper) []shaper {
+	list = slices.Clone(list)
+	for i := range list {
+		list[i].burst = 0
+	}
+	return list
+}
+
 // TestCompare takes each thing away from what is there, in turn: each is missed, and nothing else.
 func TestCompare(t *testing.T) {
 	for name, e := range endpoints() {
@@ -144,8 +160,9 @@ func TestCompare(t *testing.T) {
 		w := e.want(l, someNode())
 		whole := func() have {
 			return have{
-				links: l, master: link{Name: "ens5", index: 3, MTU: 9001, up: true}, settings: slices.Clone(w.settings), addresses: slices.Clone(w.addresses),
+				links: l, settings: slices.Clone(w.settings), addresses: slices.Clone(w.addresses),
 				routes: slices.Clone(w.routes), rules: slices.Clone(w.rules), neighbours: slices.Clone(w.neighbours),
+				filters: slices.Concat(w.filters, w.node.filters), shapers: found(w.shapers),
 				node: nodeWant{settings: slices.Clone(w.node.settings), routes: slices.Clone(w.node.routes), neighbours: slices.Clone(w.node.neighbours)},
 			}
 		}
@@ -179,6 +196,19 @@ func TestCompare(t *testing.T) {
 				h.addresses = slices.Delete(h.addresses, i, i+1)
 				one("address", h)
 			}
+			for i := range whole().filters {
+				h := whole()
+				h.filters = slices.Delete(h.filters, i, i+1)
+				one("filter", h)
+			}
+			for i := range w.shapers {
+				h := whole()
+				h.shapers = slices.Delete(h.shapers, i, i+1)
+				one("limit", h)
+			}
+			h := whole()
+			h.shapers = append(h.shapers, shaper{index: 99, rate: 1})
+			one("limit too many", h)
 			for i := range w.settings {
 				h := whole()
 				h.settings[i].value = "other"

@@ -1,0 +1,155 @@
+// Copyright The kubectl underlay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package datapath
+
+import (
+	"encoding/binary"
+	"math"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
+
+// filter is a traffic control filter as it should be, or as the kernel says it is. It can be compared.
+type filter struct {
+	index    int // of the link
+	parent   uint32
+	chain    uint32
+	priority uint16
+	handle   uint32
+	// program is classic BPF. Its result is the verdict; of a filter that leads to another chain it says whether to go there. Filters see packets of
+	// all protocols, and programs look at the frame alone: of what a raw socket sends, the sender chooses the protocol that the kernel believes in.
+	program string
+	// next is the chain that the filter leads to; 0 if it does not.
+	next uint32
+	// redirect sends everything to the link with this index, without a program; 0 does not.
+	redirect int
+}
+
+// Where filters stand: the kernel's TC_H_CLSACT with TC_H_MIN_INGRESS and TC_H_MIN_EGRESS.
+const (
+	clsact   = 0xfffffff1
+	incoming = 0xfffffff2
+	outgoing = 0xfffffff3
+)
+
+const (
+	// filterPriority is that of all our filters. Others may have some too, on the node's interfaces.
+	filterPriority = 117
+	// metadataChain holds the filters of what is bound for the metadata service, so that other packets meet one filter, however many pods there are.
+	metadataChain = 117
+)
+
+// The kernel's verdicts of filters: TC_ACT_OK, TC_ACT_SHOT, and TC_ACT_UNSPEC, with which the next filter decides; the latter is also what makes a
+// program match that has no verdict.
+const (
+	pass      = 0
+	drop      = 2
+	undecided = math.MaxUint32
+)
+
+func (f filter) String() string {
+	switch {
+	case f.redirect != 0:
+		return "the filter that limits what comes in"
+	case f.next != 0:
+		return "the node's filter of what is bound for the metadata service"
+	case f.chain == metadataChain:
+		return "the filter that keeps the pod from the metadata service"
+	}
+	return "the filter that lets only the pod's own addresses out"
+}
+
+// wantFilters adds the filters in the pod.
+func (e *Endpoint) wantFilters(w *want, l links) {
+	w.filters = append(w.filters, filter{index: l.pod.index, parent: outgoing, priority: filterPriority, handle: 1, program: e.sourceProgram()})
+	if e.Bandwidth.Ingress.Rate != 0 {
+		w.filters = append(w.filters, incomingFilter(l.pod.index, e.limiterIndex()))
+	}
+}
+
+// incomingFilter sends to the limiter what comes in.
+func incomingFilter(index, limiter int) filter {
+	return filter{index: index, parent: incoming, priority: filterPriority, handle: 1, redirect: limiter}
+}
+
+// metadataFilters keep the pod from the instance metadata service, on the node's interface: whatever the pod sends passes there, by raw sockets too.
+func (e *Endpoint) metadataFilters(master int) []filter {
+	if !e.BlockMetadata {
+		return nil
+	}
+	own := metadataFilter(e.Identity, master)
+	own.program = e.metadataProgram()
+	return []filter{
+		{index: master, parent: outgoing, priority: filterPriority, handle: 1, program: metadataGate(), next: metadataChain},
+		own,
+	}
+}
+
+// metadataFilter is the pod's filter without program, which is enough to delete it.
+func metadataFilter(i Identity, master int) filter {
+	return filter{index: master, parent: outgoing, chain: metadataChain, priority: filterPriority, handle: i.filterHandle()}
+}
+
+// metadataServices are where cloud instances find their metadata, credentials among them. (AWS: "Retrieve instance metadata"; IPv4's is the same elsewhere.)
+func metadataServices() (ipv4, ipv6 netip.Addr) {
+	return netip.MustParseAddr("169.254.169.254"), netip.MustParseAddr("fd00:ec2::254")
+}
+
+// filterHandle of the interface's filters on the node's interface: of 32 bits, so two of a node's pods do not share one.
+func (i Identity) filterHandle() uint32 {
+	sum := i.sum()
+	return max(1, binary.BigEndian.Uint32(sum[len(sum)-4:]))
+}
+
+// Offsets in a frame.
+const (
+	sourceIPv4      = 14 + 12
+	destinationIPv4 = 14 + 16
+	senderARP       = 14 + 14
+	sourceIPv6      = 14 + 8
+	destinationIPv6 = 14 + 24
+	nextHeader      = 14 + 6
+	messageICMPv6   = 14 + 40
+	neighbourTarget = messageICMPv6 + 8
+)
+
+// sourceProgram lets out what comes from the interface's own addresses, and drops all else. A pod that may open raw sockets cannot speak for its
+// neighbours then.
+func (e *Endpoint) sourceProgram() string {
+	const advertisement = 136
+	var p program
+	for _, a := range e.Addresses {
+		if own := a.Prefix.Addr(); own.Is4() {
+			p.ipv4 = p.ipv4.is(own, sourceIPv4)
+			p.arp = p.arp.is(own, senderARP)
+		} else {
+			p.ipv6 = p.ipv6.is(own, sourceIPv6).orNot(nextHeader, unix.IPPROTO_ICMPV6).orNot(messageICMPv6, advertisement).is(own, neighbourTarget)
+		}
+	}
+	return p.assemble(pass, drop)
+}
+
+// metadataProgram drops what is from here to the metadata service.
+func (e *Endpoint) metadataProgram() string {
+	var p program
+	to4, to6 := metadataServices()
+	for _, a := range e.Addresses {
+		if own := a.Prefix.Addr(); own.Is4() {
+			p.ipv4 = p.ipv4.is(to4, destinationIPv4).is(own, sourceIPv4)
+		} else {
+			p.ipv6 = p.ipv6.is(to6, destinationIPv6).is(own, sourceIPv6)
+		}
+	}
+	return p.assemble(drop, undecided)
+}
+
+// metadataGate matches what is bound for the metadata service.
+func metadataGate() string {
+	to4, to6 := metadataServices()
+	p := program{ipv4: checks(nil).is(to4, destinationIPv4), ipv6: checks(nil).is(to6, destinationIPv6)}
+	return p.assemble(undecided, pass)
+}

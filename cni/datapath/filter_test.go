@@ -1,0 +1,127 @@
+// Copyright The kubectl underlay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package datapath
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"testing"
+
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+)
+
+// runProgram runs a program, as the kernel does, on a frame.
+func runProgram(t *testing.T, program string, frame []byte) int {
+	t.Helper()
+	var list []bpf.Instruction
+	for p := []byte(program); len(p) > 0; p = p[8:] {
+		list = append(list, bpf.RawInstruction{Op: binary.NativeEndian.Uint16(p), Jt: p[2], Jf: p[3], K: binary.NativeEndian.Uint32(p[4:])}.Disassemble())
+	}
+	machine, err := bpf.NewVM(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	verdict, err := machine.Run(frame)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return verdict
+}
+
+// ethernet makes a frame of parts that stand at offsets behind its header.
+func ethernet(kind uint16, size int, parts map[int][]byte) []byte {
+	frame := make([]byte, 14+size)
+	binary.BigEndian.PutUint16(frame[12:], kind)
+	for at, part := range parts {
+		copy(frame[14+at:], part)
+	}
+	return frame
+}
+
+func TestSourceProgram(t *testing.T) {
+	own4, own6 := ipv4().Prefix.Addr(), ipv6().Prefix.Addr()
+	neighbour4, neighbour6 := own4.Next(), own6.Next()
+	otherSubnet := netip.MustParseAddr("2406:da1e:c4:ed02:c57d::1")
+	both, only4, only6 := []Address{ipv4(), ipv6()}, []Address{ipv4()}, []Address{ipv6()}
+	ip4 := func(a netip.Addr) []byte { return ethernet(unix.ETH_P_IP, 20, map[int][]byte{12: a.AsSlice()}) }
+	ip6 := func(a netip.Addr) []byte {
+		return ethernet(unix.ETH_P_IPV6, 60, map[int][]byte{6: {6}, 8: a.AsSlice()})
+	}
+	arp := func(a netip.Addr) []byte { return ethernet(unix.ETH_P_ARP, 28, map[int][]byte{14: a.AsSlice()}) }
+	icmp := func(source netip.Addr, kind byte, target netip.Addr) []byte {
+		return ethernet(unix.ETH_P_IPV6, 64, map[int][]byte{6: {58}, 8: source.AsSlice(), 40: {kind}, 48: target.AsSlice()})
+	}
+	for _, c := range []struct {
+		name  string
+		has   []Address
+		frame []byte
+		want  int
+	}{
+		{"own IPv4", both, ip4(own4), pass},
+		{"neighbour's IPv4", both, ip4(neighbour4), drop},
+		{"no IPv4", both, ip4(netip.IPv4Unspecified()), drop},
+		{"own IPv6", both, ip6(own6), pass},
+		{"neighbour's IPv6", both, ip6(neighbour6), drop},
+		{"another subnet's IPv6", both, ip6(otherSubnet), drop},
+		{"link-local", both, ip6(netip.MustParseAddr("fe80::1")), drop},
+		{"own ARP", both, arp(own4), pass},
+		{"neighbour's ARP", both, arp(neighbour4), drop},
+		{"solicitation of a neighbour", both, icmp(own6, 135, neighbour6), pass},
+		{"advertisement", both, icmp(own6, 136, own6), pass},
+		{"advertisement of a neighbour", both, icmp(own6, 136, neighbour6), drop},
+		{"echo", both, icmp(own6, 128, neighbour6), pass},
+		{"IPv4 alone sends IPv4", only4, ip4(own4), pass},
+		{"IPv4 alone sends ARP", only4, arp(own4), pass},
+		{"IPv4 alone sends IPv6", only4, ip6(own6), drop},
+		{"IPv6 alone sends IPv6", only6, ip6(own6), pass},
+		{"IPv6 alone sends IPv4", only6, ip4(own4), drop},
+		{"IPv6 alone sends ARP", only6, arp(own4), drop},
+		{"VLAN", both, ethernet(unix.ETH_P_8021Q, 40, nil), drop},
+		{"LLDP", both, ethernet(0x88cc, 40, nil), drop},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := runProgram(t, (&Endpoint{Addresses: c.has}).sourceProgram(), c.frame); got != c.want {
+				t.Errorf("verdict %d, want %d", got, c.want)
+			}
+		})
+	}
+}
+
+func TestMetadataPrograms(t *testing.T) {
+	own4, own6 := ipv4().Prefix.Addr(), ipv6().Prefix.Addr()
+	service4, service6 := metadataServices()
+	ip4 := func(from, to netip.Addr) []byte {
+		return ethernet(unix.ETH_P_IP, 20, map[int][]byte{12: from.AsSlice(), 16: to.AsSlice()})
+	}
+	ip6 := func(from, to netip.Addr) []byte {
+		return ethernet(unix.ETH_P_IPV6, 40, map[int][]byte{8: from.AsSlice(), 24: to.AsSlice()})
+	}
+	const no, yes = 0, 1<<32 - 1
+	for _, c := range []struct {
+		name      string
+		frame     []byte
+		gate, pod int
+	}{
+		{"IPv4", ip4(own4, service4), yes, drop},
+		{"IPv6", ip6(own6, service6), yes, drop},
+		{"another's IPv4", ip4(own4.Next(), service4), yes, undecided},
+		{"another's IPv6", ip6(own6.Next(), service6), yes, undecided},
+		{"IPv4 elsewhere", ip4(own4, service4.Next()), no, undecided},
+		{"IPv6 elsewhere", ip6(own6, service6.Next()), no, undecided},
+		{"ARP", ethernet(unix.ETH_P_ARP, 28, map[int][]byte{14: own4.AsSlice(), 16: service4.AsSlice()}), no, undecided},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := runProgram(t, metadataGate(), c.frame); got != c.gate {
+				t.Errorf("the gate says %d, want %d", got, c.gate)
+			}
+			e := Endpoint{Addresses: []Address{ipv4(), ipv6()}}
+			if got := runProgram(t, e.metadataProgram(), c.frame); got != c.pod {
+				t.Errorf("the pod's filter says %d, want %d", got, c.pod)
+			}
+		})
+	}
+}
