@@ -79,7 +79,7 @@ func (g *global) check(cmd *cobra.Command, o checkOptions) error {
 		return err
 	}
 	if o.pre {
-		w.seen.Pools = nil // what was installed is not the question
+		w.seen.Pools, w.seen.Install = nil, nil // what was installed is not the question
 	}
 	p, planned := w.plan()
 	findings := w.check(p, planned, o.skip)

@@ -52,7 +52,7 @@ func TestCloudErrors(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStage(t)
 			c.make(t, s)
-			for _, line := range []string{"inspect", "check", "plan", initYes} {
+			for _, line := range []string{"inspect", "check", "plan --no-operator", initYes} {
 				r := must(t, 2, line)
 				contains(t, r.stderr, c.want...)
 				if got := strings.Count(strings.TrimSpace(r.stderr), "error:"); got != 1 {
@@ -141,7 +141,7 @@ func TestConflict(t *testing.T) {
 	r := must(t, 2, initYes+" --network "+file)
 	contains(t, r.stderr, "eni0", "spec.cooldownSeconds", "jane", "--force-conflicts")
 	must(t, 0, initYes+" --force-conflicts --network "+file)
-	must(t, 0, "plan --network "+file)
+	must(t, 0, "plan --no-operator --network "+file)
 }
 
 // TestHalfApplied: what was written and what was not is said, and a second run completes it.
@@ -150,7 +150,7 @@ func TestHalfApplied(t *testing.T) {
 	must(t, 0, initYes) // the CRDs
 	s.empty(t)
 	s = newStage(t)
-	s.actAs(t, "half", rbacv1.PolicyRule{APIGroups: []string{"", "apps"}, Resources: []string{"nodes", "daemonsets", "configmaps"}, Verbs: []string{"get", "list"}},
+	s.actAs(t, "half", rbacv1.PolicyRule{APIGroups: []string{"", "apps"}, Resources: []string{"nodes", "daemonsets", "deployments", "configmaps"}, Verbs: []string{"get", "list"}},
 		rbacv1.PolicyRule{APIGroups: []string{"apiextensions.k8s.io"}, Resources: []string{"customresourcedefinitions"}, Verbs: []string{"get", "patch"}},
 		rbacv1.PolicyRule{APIGroups: []string{"underlay.dev"}, Resources: []string{"*"}, Verbs: []string{"get", "list"}},
 		rbacv1.PolicyRule{APIGroups: []string{"k8s.cni.cncf.io"}, Resources: []string{"*"}, Verbs: []string{"get", "list", "create", "patch"}},
@@ -163,7 +163,7 @@ func TestHalfApplied(t *testing.T) {
 	}
 	s.actAsAdmin(t)
 	contains(t, must(t, 0, initYes).stdout, "5 to create")
-	must(t, 0, "plan")
+	must(t, 0, "plan --no-operator")
 }
 
 // TestForbidden: a user without permissions learns which one is missing.

@@ -41,6 +41,13 @@ type timedOutError struct{ what string }
 
 func (e timedOutError) Error() string { return e.what }
 
+// lateError says what was not done when time ran out.
+type lateError struct{ what string }
+
+func (e lateError) Error() string { return e.what }
+
+func (e lateError) Unwrap() error { return context.DeadlineExceeded }
+
 // exitCode prints the error, if there is anything to say, and gives the exit code.
 func exitCode(stderr io.Writer, err error) int {
 	switch {

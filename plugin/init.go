@@ -18,35 +18,41 @@ import (
 )
 
 type initOptions struct {
-	from       sources
-	to         target
-	noOperator bool
-	export     bool
-	output     string
-	dryRun     string
-	yes        bool
-	force      bool
-	verbose    bool
-	timeout    time.Duration
+	from    sources
+	to      target
+	export  bool
+	output  string
+	dryRun  string
+	yes     bool
+	force   bool
+	verbose bool
+	wait    bool
+	timeout time.Duration
 }
 
 func newInit(g *global) *cobra.Command {
 	var o initOptions
 	cmd := &cobra.Command{
 		Use:   "init",
-		Short: "Discover, check, plan, show the difference and apply it",
-		Long: `Discover nodes and interfaces, check them, plan networks, pools and attachments, show the difference to the
-cluster, and apply it after asking.
+		Short: "Discover, check, plan, show the difference, apply it and wait until pods can run",
+		Long: `Discover nodes and interfaces, check them, plan networks, show the difference to the cluster, apply it after asking,
+and wait until pods can have addresses.
 
-Running it again is safe: what is as planned stays untouched, and what an earlier run left undone is completed.`,
+What is applied: the operator, an agent for each node, and networks. The operator makes pools and attachments from them,
+which are shown apart; --no-operator writes these directly instead, and installs nothing that runs.
+
+Running it again is safe: what is as planned stays untouched, and what an earlier run left undone is completed. An older
+plugin never replaces what a newer one has installed.`,
 		Example: `  # All of it, asking before anything is written
+  kubectl underlay init
+
+  # See everything first
+  kubectl underlay init --dry-run=server
+  kubectl underlay init --inventory docs/examples/walkthrough.yaml --export
+
+  # Pools and attachments alone, or the same addresses as Spiderpool's own pools
   kubectl underlay init --no-operator
-
-  # See everything first, without cluster and cloud
-  kubectl underlay init --no-operator --inventory docs/examples/walkthrough.yaml --export
-
-  # The same addresses as Spiderpool's own pools
-  kubectl underlay init --no-operator --for spiderpool --export`,
+  kubectl underlay init --for spiderpool --export`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.validate(cmd); err != nil {
@@ -58,13 +64,15 @@ Running it again is safe: what is as planned stays untouched, and what an earlie
 	flags := cmd.Flags()
 	o.from.addInventoryFlag(cmd, "use this inventory file instead of asking the cloud")
 	o.from.addNetworkFlag(cmd)
-	flags.BoolVar(&o.noOperator, "no-operator", false, "write pools and attachments directly, where no operator shall run")
+	o.from.addDefaultFlag(cmd)
+	o.to.addFlags(cmd)
 	flags.StringVar(&o.to.name, "for", forUnderlay, "whose objects to make: underlay or spiderpool")
 	flags.IntVar(&o.to.ipv6Limit, "ipv6-limit", 16, "with --for spiderpool: addresses of each IPv6 prefix to use")
 	flags.BoolVar(&o.export, "export", false, "print what would be applied, and apply nothing")
 	flags.StringVar(&o.dryRun, "dry-run", "none", "none, client (show the difference) or server (let the API server check it too)")
 	flags.BoolVarP(&o.yes, "yes", "y", false, "apply without asking")
-	flags.BoolVar(&o.force, "force-conflicts", false, "take over fields of networks and attachments that others have set")
+	flags.BoolVar(&o.force, "force-conflicts", false, "take over fields that others have set")
+	flags.BoolVar(&o.wait, "wait", true, "wait until operator, agents, pools and nodes are ready")
 	addVerboseFlag(cmd, &o.verbose)
 	flags.DurationVar(&o.timeout, "timeout", 5*time.Minute, "give up after this time")
 	flags.StringVarP(&o.output, "output", "o", "", "with --export: yaml (the default) or json")
@@ -77,9 +85,6 @@ Running it again is safe: what is as planned stays untouched, and what an earlie
 func (o initOptions) validate(cmd *cobra.Command) error {
 	usage := func(format string, args ...any) error {
 		return usageError{cmd.CommandPath(), fmt.Errorf(format, args...)}
-	}
-	if !o.noOperator {
-		return usage("this version has no operator to install yet: add --no-operator to write pools and attachments directly")
 	}
 	if o.output != "" && !o.export {
 		return usage("--output goes with --export")
@@ -97,92 +102,155 @@ func (o initOptions) validate(cmd *cobra.Command) error {
 		oneOf(cmd, "for", o.to.name, forUnderlay, forSpiderpool),
 		oneOf(cmd, "dry-run", o.dryRun, "none", "client", "server"),
 		oneOf(cmd, "output", o.output, "", "yaml", "json"),
+		o.to.validate(cmd),
+		o.from.validateDefault(cmd),
 	)
 }
 
-func (g *global) init(ctx context.Context, o initOptions) error {
-	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+// within gives do a limit of time. The user's time to answer does not count: what comes after it has a limit of its own.
+func within(ctx context.Context, limit time.Duration, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	err := g.gatherAndApply(ctx, o)
-	if errors.Is(err, context.DeadlineExceeded) {
-		return timedOutError{fmt.Sprintf("gave up after %s (--timeout): %v; run the same command again to complete it", o.timeout, err)}
+	err := do(ctx)
+	if errors.Is(err, context.DeadlineExceeded) && !errors.As(err, new(timedOutError)) {
+		return timedOutError{fmt.Sprintf("gave up after %s (--timeout): %v; run the same command again to complete it", limit, err)}
 	}
 	return err
 }
 
-func (g *global) gatherAndApply(ctx context.Context, o initOptions) error {
-	w, err := g.gather(ctx, o.from, !o.export)
-	if err != nil {
+func (g *global) init(ctx context.Context, o initOptions) error {
+	var p *proposal
+	var changes difference
+	err := within(ctx, o.timeout, func(ctx context.Context) (err error) {
+		p, changes, err = g.prepare(ctx, o)
 		return err
-	}
-	p, err := w.propose(o.to)
+	})
 	if err != nil {
-		return err
-	}
-	g.report(p.findings)
-	if err := p.blocked(); err != nil {
 		return err
 	}
 	if o.export {
 		return printObjects(g.env.Out, o.output, p.objects)
 	}
-	return g.applyProposal(ctx, o, p)
-}
-
-// applyProposal shows the difference, asks, and applies it.
-func (g *global) applyProposal(ctx context.Context, o initOptions, p *proposal) error {
-	changes, err := p.changes(ctx, o.force)
-	if err != nil {
-		return err
+	g.showChanges(changes, o.verbose)
+	if o.dryRun == "client" {
+		if changes.pending() {
+			g.chatter().Note("dry run: nothing was written")
+		}
+		return nil
 	}
-	g.out().Changes(changes, ui.ChangeOptions{All: o.verbose, Hint: verboseHint})
-	switch {
-	case !pending(changes):
-		return nil
-	case o.dryRun == "client":
-		g.chatter().Note("dry run: nothing was written")
-		return nil
+	if !pending(changes.applied) {
+		return g.settle(ctx, o, p, false)
 	}
 	if o.dryRun == "none" {
 		if err := p.world.cluster.CanApply(p.objects); err != nil {
 			return err
 		}
-		if agreed, err := g.agreed(o); err != nil || !agreed {
+		if agreed, err := g.agreed(o.yes, "Apply these changes?"); err != nil || !agreed {
 			return err
 		}
 	}
+	if err := within(ctx, o.timeout, func(ctx context.Context) error { return g.apply(ctx, o, p, changes.applied) }); err != nil {
+		return err
+	}
+	return g.settle(ctx, o, p, true)
+}
+
+// prepare gathers, plans, says what was found, and compares with the cluster, unless it is for an export.
+func (g *global) prepare(ctx context.Context, o initOptions) (p *proposal, changes difference, err error) {
+	if p, err = g.propose(ctx, o.from, o.to, !o.export); err != nil {
+		return nil, changes, err
+	}
+	g.report(p.findings)
+	if err := p.blocked(); err != nil || o.export {
+		return p, changes, err
+	}
+	if err := p.conflicts(); err != nil {
+		return nil, changes, err
+	}
+	changes, err = p.changes(ctx, o.force)
+	return p, changes, err
+}
+
+// apply writes what differs.
+func (g *global) apply(ctx context.Context, o initOptions, p *proposal, changes []plan.Change) error {
+	var remove []*unstructured.Unstructured
+	if p.to.withoutOperator() {
+		remove = p.remove
+	}
 	step := g.chatter().Step("apply")
-	err = p.world.cluster.Apply(ctx, changed(p.objects, changes), p.remove, kube.ApplyOptions{
+	err := p.world.cluster.Apply(ctx, changed(p.objects, changes), remove, kube.ApplyOptions{
 		DryRun: o.dryRun == "server",
 		Force:  o.force,
 		Done:   func(object *unstructured.Unstructured) { step.Update(object.GetKind() + " " + object.GetName()) },
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		step.Fail(err)
 		return err
-	}
-	if o.dryRun == "server" {
+	case o.dryRun == "server":
 		step.Done("the API server accepts it; nothing was written")
-		return nil
+	case p.to.withoutOperator():
+		step.Done(plan.Count(len(p.plan.Pools), "pool") + " in place")
+	default:
+		step.Done(plan.Count(len(p.objects), "object") + " in place")
 	}
-	step.Done(plan.Count(len(p.plan.Pools), "pool") + " in place")
-	g.chatter().Next(
-		ui.Command{Line: "kubectl underlay pools", Why: "see free and used addresses"},
-		ui.Command{Line: "kubectl underlay check", Why: "check nodes, cloud and cluster"},
-	)
 	return nil
 }
 
+// settle waits until what was applied works, and says what to run next.
+func (g *global) settle(ctx context.Context, o initOptions, p *proposal, applied bool) error {
+	if o.dryRun != "none" {
+		return nil
+	}
+	if !p.to.withoutOperator() && o.wait {
+		if err := g.waitReady(ctx, o.timeout, p.world.cluster, p.plan); err != nil {
+			return err
+		}
+	}
+	if applied {
+		g.chatter().Next(p.next(o.wait)...)
+	}
+	return nil
+}
+
+// next is what to run after init.
+func (p *proposal) next(waited bool) []ui.Command {
+	commands := []ui.Command{
+		{Line: "kubectl underlay pools", Why: "see free and used addresses"},
+		{Line: "kubectl underlay check", Why: "check nodes, cloud and cluster"},
+	}
+	if p.to.withoutOperator() {
+		return commands
+	}
+	commands[1] = ui.Command{Line: "kubectl underlay status", Why: "see operator, agents and networks"}
+	if !waited {
+		commands = []ui.Command{{Line: "kubectl underlay status --wait", Why: "wait until pods can have addresses"}, commands[0]}
+	}
+	for _, n := range p.plan.Networks {
+		if n.Spec.Default {
+			return append(commands, ui.Command{Line: "kubectl create deployment web --image=nginx --replicas=2", Why: "start pods: they are on network " + n.Name})
+		}
+	}
+	if len(p.plan.Attachments) > 0 && p.world.seen.Multus {
+		a := p.plan.Attachments[0]
+		commands = append(commands, ui.Command{
+			Line: fmt.Sprintf(`kubectl run web --image=nginx --annotations=k8s.v1.cni.cncf.io/networks=%s/%s`, a.Namespace, a.Name),
+			Why:  "start a pod with a further interface on network " + a.Network,
+		})
+	}
+	return commands
+}
+
 // agreed asks the user, unless --yes answers.
-func (g *global) agreed(o initOptions) (bool, error) {
-	if o.yes {
+func (g *global) agreed(yes bool, question string) (bool, error) {
+	if yes {
 		return true, nil
 	}
 	screen := g.chatter()
 	if !screen.Interactive() || !ui.IsTerminal(g.env.In) {
 		return false, fmt.Errorf("there is no terminal to ask on: nothing was written; add --yes to apply, or --dry-run=client to look only")
 	}
-	agreed, err := screen.Confirm(g.env.In, "Apply these changes?")
+	agreed, err := screen.Confirm(g.env.In, question)
 	if err == nil && !agreed {
 		screen.Note("nothing was written")
 	}

@@ -23,7 +23,7 @@ func TestWalkthrough(t *testing.T) {
 	s := newFreshStage(t)
 	golden(t, "online-inspect", must(t, 0, "inspect").stdout)
 	golden(t, "online-check", must(t, 0, "check").stdout)
-	must(t, 1, "plan")
+	must(t, 1, "plan --no-operator")
 
 	first := must(t, 0, initYes)
 	golden(t, "online-init", first.stdout)
@@ -40,7 +40,7 @@ func TestWalkthrough(t *testing.T) {
 	if diff := cmp.Diff(before, s.snapshot(t)); diff != "" {
 		t.Errorf("the second run changed something:\n%s", diff)
 	}
-	must(t, 0, "plan")
+	must(t, 0, "plan --no-operator")
 }
 
 // TestPoolsAreOwnedByTheirNode lets the garbage collector remove a pool with its node.
@@ -92,7 +92,7 @@ func TestExportToNewCluster(t *testing.T) {
 	}
 	s.kubectl(t, "", "wait", "--for=condition=Established", "crd", "--all")
 	s.kubectl(t, export, "apply", "--server-side", "-f", "-")
-	must(t, 0, "plan")
+	must(t, 0, "plan --no-operator")
 }
 
 // TestChangesInTheCloud follows the cloud: a prefix more, then none, then an instance that is gone.
@@ -102,20 +102,20 @@ func TestChangesInTheCloud(t *testing.T) {
 	worker := readWalkthrough(t).Nodes[1].Interfaces[0]
 
 	s.assignPrefix(t, worker.ID)
-	contains(t, must(t, 1, "plan").stdout, "~ UnderlayPool  eni0.0.v4.worker1", "spec.ranges", "1 to change, 0 to delete")
+	contains(t, must(t, 1, "plan --no-operator").stdout, "~ UnderlayPool  eni0.0.v4.worker1", "spec.ranges", "1 to change, 0 to delete")
 	must(t, 0, initYes)
-	must(t, 0, "plan")
+	must(t, 0, "plan --no-operator")
 
 	s.unassignPrefixes(t, worker.ID)
-	contains(t, must(t, 1, "plan").stdout, "- UnderlayPool  eni0.0.v4.worker1", "1 to delete")
+	contains(t, must(t, 1, "plan --no-operator").stdout, "- UnderlayPool  eni0.0.v4.worker1", "1 to delete")
 	must(t, 0, initYes)
-	must(t, 0, "plan")
+	must(t, 0, "plan --no-operator")
 
 	if err := s.cloud.Update(func(w *ec2sim.World) error { w.RemoveInstance(readWalkthrough(t).Nodes[1].InstanceID); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	// Nothing was seen of the node, which says nothing about its pools.
-	contains(t, must(t, 0, "plan").stderr, "worker1")
+	contains(t, must(t, 0, "plan --no-operator").stderr, "worker1")
 }
 
 // TestHeldPoolsStay: a pool with addresses in use is not removed, whatever the cloud says.

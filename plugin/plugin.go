@@ -40,34 +40,42 @@ type Account struct {
 
 // Execute runs the command line and returns the exit code.
 func Execute(ctx context.Context, env Environment, args []string) int {
-	root := NewCommand(env)
+	g := newGlobal(env)
+	root := g.command()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
-	if err != nil && ctx.Err() != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
 		err = context.Canceled
+	case err == nil || errors.As(err, new(foundError)):
+		err = cmp.Or(g.unwritten(), err)
 	}
 	return exitCode(env.ErrOut, err)
 }
 
 // NewCommand gives the root command.
-func NewCommand(env Environment) *cobra.Command {
-	g := &global{env: env, config: genericclioptions.NewConfigFlags(true)}
+func NewCommand(env Environment) *cobra.Command { return newGlobal(env).command() }
+
+func (g *global) command() *cobra.Command {
+	env := g.env
 	root := &cobra.Command{
 		Use:   "kubectl-underlay",
 		Short: "Underlay networking for Kubernetes: pods on the cloud's own interfaces",
 		Long: `Give pods addresses of the cloud's own network.
 
 kubectl underlay finds each node's interfaces (ENIs) and the addresses that the cloud has bound to them, plans
-address pools and Multus attachments, shows the difference to the cluster, and applies it.`,
+address pools and Multus attachments, shows the difference to the cluster, and applies it. An operator then keeps pools
+true to the cloud, and an agent on each node gives them to pods.`,
 		Example: `  # What is there?
   kubectl underlay inspect
   kubectl underlay check
 
   # What would change, and change it
   kubectl underlay plan
-  kubectl underlay init --no-operator
+  kubectl underlay init
 
-  # Free and used addresses
+  # Does it work? Free and used addresses
+  kubectl underlay status
   kubectl underlay pools`,
 		Annotations:       map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl underlay"},
 		SilenceErrors:     true,
@@ -92,8 +100,9 @@ address pools and Multus attachments, shows the difference to the cluster, and a
 		&cobra.Group{ID: groupLook, Title: "Look:"},
 	)
 	root.AddCommand(
-		grouped(groupSetUp, newInit(g)), grouped(groupSetUp, newPlan(g)),
+		grouped(groupSetUp, newInit(g)), grouped(groupSetUp, newPlan(g)), grouped(groupSetUp, newUninstall(g)),
 		grouped(groupLook, newInspect(g)), grouped(groupLook, newCheck(g)), grouped(groupLook, newPools(g)),
+		grouped(groupLook, newStatus(g)),
 		newVersion(g), newCompletion(),
 	)
 	return root
@@ -136,6 +145,12 @@ type global struct {
 	// account to ask.
 	account Account
 	color   string
+	// stdout and stderr are made when they are first drawn on: the flags are read by then.
+	stdout, stderr *ui.Screen
+}
+
+func newGlobal(env Environment) *global {
+	return &global{env: env, config: genericclioptions.NewConfigFlags(true)}
 }
 
 func (g *global) addFlags(root *cobra.Command) {
@@ -180,8 +195,27 @@ func errNoCluster() error {
 }
 
 // out is where data is drawn, chatter where all else is.
-func (g *global) out() *ui.Screen     { return ui.NewScreen(g.env.Out, g.screenOptions()) }
-func (g *global) chatter() *ui.Screen { return ui.NewScreen(g.env.ErrOut, g.screenOptions()) }
+func (g *global) out() *ui.Screen {
+	if g.stdout == nil {
+		g.stdout = ui.NewScreen(g.env.Out, g.screenOptions())
+	}
+	return g.stdout
+}
+
+func (g *global) chatter() *ui.Screen {
+	if g.stderr == nil {
+		g.stderr = ui.NewScreen(g.env.ErrOut, g.screenOptions())
+	}
+	return g.stderr
+}
+
+// unwritten says that data could not be written, as to a full disk: that is not fine.
+func (g *global) unwritten() error {
+	if g.stdout == nil || g.stdout.Err() == nil {
+		return nil
+	}
+	return fmt.Errorf("write the output: %w", g.stdout.Err())
+}
 
 func (g *global) screenOptions() ui.Options {
 	return ui.Options{Color: ui.Color(g.color), Getenv: g.env.Getenv}

@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/underlay-dev/kubectl-underlay/api/v1alpha1"
@@ -31,6 +32,7 @@ import (
 // stage is a cluster of the walkthrough's nodes, and their cloud.
 type stage struct {
 	client client.Client
+	config *rest.Config
 	cloud  *ec2sim.Server
 	bin    string
 }
@@ -55,7 +57,8 @@ func stageOn(t *testing.T, cluster *controlplane.ControlPlane) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &stage{client: c, bin: cluster.Bin}
+	s := &stage{client: c, config: cluster.Config, bin: cluster.Bin}
+	s.clearInstall(t)
 	s.empty(t)
 	for _, node := range controlplane.NodesOf(readWalkthrough(t)) {
 		if err := c.Create(t.Context(), node); err != nil {

@@ -23,6 +23,8 @@ import (
 type sources struct {
 	inventory string
 	networks  []string
+	// asDefault says whether a proposed network is the nodes' default: yes, no, or auto (empty too): where no node has a CNI.
+	asDefault string
 }
 
 func (s *sources) addInventoryFlag(cmd *cobra.Command, usage string) {
@@ -34,12 +36,32 @@ func (s *sources) addNetworkFlag(cmd *cobra.Command) {
 		"file of UnderlayNetworks; without it one is proposed per device index that holds addresses for pods")
 }
 
+func (s *sources) addDefaultFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&s.asDefault, "default", "auto",
+		"whether the first proposed network is the default of its nodes: yes, no, or auto (where no node has a CNI)")
+	completeWith(cmd, "default", "auto", "yes", "no")
+}
+
+func (s *sources) validateDefault(cmd *cobra.Command) error {
+	if s.asDefault == "yes" && len(s.networks) > 0 {
+		return usageError{cmd.CommandPath(), fmt.Errorf("--default is for a proposed network: set spec.default in the file of --network")}
+	}
+	return oneOf(cmd, "default", s.asDefault, "auto", "yes", "no")
+}
+
+// proposesDefault decides for a cluster: a node that is ready has a CNI, which ours must not push aside unasked.
+func (s *sources) proposesDefault(seen kube.Observation) bool {
+	return s.asDefault == "yes" || s.asDefault != "no" && len(seen.WithoutCNI) > 0 && seen.Ready == 0
+}
+
 // world is what a command knows before it plans.
 type world struct {
 	inventory v1alpha1.Inventory
 	// networks are the user's, from files and cluster; proposing says whether more may be proposed.
 	networks  []v1alpha1.UnderlayNetwork
 	proposing bool
+	// proposesDefault makes the first proposal the nodes' default network.
+	proposesDefault bool
 	// cluster is nil offline, and seen is then empty.
 	cluster *kube.Cluster
 	seen    kube.Observation
@@ -64,6 +86,7 @@ func (g *global) gather(ctx context.Context, from sources, online bool) (*world,
 			return nil, err
 		}
 	}
+	w.proposesDefault = from.proposesDefault(w.seen)
 	for _, name := range from.networks {
 		networks, err := readFile(g.env.In, name, document.ReadNetworks)
 		if err != nil {
@@ -120,16 +143,24 @@ func (w *world) surround(ctx context.Context) (err error) {
 
 // plan lets the planner think.
 func (w *world) plan() (plan.Plan, []plan.Finding) {
-	return plan.For(plan.Inputs{Inventory: w.inventory, Networks: w.networks, Propose: w.proposing})
+	return plan.For(plan.Inputs{Inventory: w.inventory, Networks: w.networks, Propose: w.proposing, ProposeDefault: w.proposesDefault})
 }
 
 // check runs all checks on the plan.
 func (w *world) check(p plan.Plan, findings []plan.Finding, skip []string) []plan.Finding {
 	in := check.Inputs{Inventory: w.inventory, Plan: p, PlanFindings: findings, Unread: w.unread}
 	if w.cluster != nil {
-		in.Cluster = &check.Cluster{MultusCRD: w.seen.Multus, Pools: w.seen.Pools, Nodes: w.seen.Nodes, ServerVersion: w.seen.Version}
+		in.Cluster = clusterOf(w.seen)
 	}
 	return check.Run(in, skip)
+}
+
+// clusterOf is what checks look at in a cluster.
+func clusterOf(seen kube.Observation) *check.Cluster {
+	return &check.Cluster{
+		MultusCRD: seen.Multus, Networks: seen.Networks, Pools: seen.Pools, Reports: seen.Reports, Nodes: seen.Nodes,
+		WithoutCNI: seen.WithoutCNI, Install: seen.Install, ServerVersion: seen.Version,
+	}
 }
 
 // override replaces networks of the same name and adds the others.

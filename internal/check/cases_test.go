@@ -19,24 +19,27 @@ import (
 )
 
 func TestNothingToSay(t *testing.T) {
-	for _, cluster := range []*Cluster{nil, fine().cluster} {
-		s := fine()
-		s.cluster = cluster
+	running := fine()
+	running.install()
+	for _, s := range []*situation{{inv: fine().inv}, fine(), running} {
 		if got := s.findings(); len(got) > 0 {
 			t.Errorf("findings: %+v", got)
 		}
 	}
 }
 
-// TestChecks: for each id a situation that calls for it, and one close to it that does not.
+// checkCase is a situation that calls for a finding, and one close to it that does not.
+type checkCase struct {
+	id string
+	// bad must give the finding, about the object, saying this; good must not.
+	bad, good    func(*situation)
+	severity     plan.Severity
+	object, says string
+}
+
+// TestChecks has a case for each id.
 func TestChecks(t *testing.T) {
-	tests := []struct {
-		id string
-		// bad must give the finding, about the object, saying this; good must not.
-		bad, good    func(*situation)
-		severity     plan.Severity
-		object, says string
-	}{
+	tests := []checkCase{
 		{
 			id:       plan.IDAddressOnTwoInterfaces,
 			bad:      func(s *situation) { s.nic(0).IPv4Prefixes = s.nic(1).IPv4Prefixes },
@@ -349,7 +352,7 @@ func TestChecks(t *testing.T) {
 		},
 	}
 	tested := map[string]bool{}
-	for _, tt := range tests {
+	for _, tt := range slices.Concat(tests, installCases()) {
 		tested[tt.id] = true
 		t.Run(tt.id, func(t *testing.T) {
 			bad, good := fine(), fine()

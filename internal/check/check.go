@@ -36,10 +36,17 @@ type Inputs struct {
 type Cluster struct {
 	// MultusCRD: the cluster serves NetworkAttachmentDefinitions.
 	MultusCRD bool
-	// Pools that exist.
-	Pools []v1alpha1.UnderlayPool
+	// Networks and Pools that exist.
+	Networks []v1alpha1.UnderlayNetwork
+	Pools    []v1alpha1.UnderlayPool
+	// Reports of the nodes' agents.
+	Reports []v1alpha1.UnderlayNode
 	// Nodes that exist.
 	Nodes []v1alpha1.Node
+	// WithoutCNI names the nodes whose kubelet waits for a CNI plugin.
+	WithoutCNI []string
+	// Install is what runs for us; nil where nothing does.
+	Install *Install
 	// ServerVersion such as v1.34.1; empty if unknown.
 	ServerVersion string
 }
@@ -58,7 +65,7 @@ type Check struct {
 
 // All checks by id.
 func All() []Check {
-	all := slices.Concat(planned(), nodeChecks(), clusterChecks(), poolChecks(), cloudChecks())
+	all := slices.Concat(planned(), nodeChecks(), clusterChecks(), poolChecks(), cloudChecks(), installChecks(), healthChecks())
 	slices.SortFunc(all, func(a, b Check) int { return cmp.Compare(a.ID, b.ID) })
 	return all
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -85,9 +86,8 @@ func (c *Cluster) CanApply(want []*unstructured.Unstructured) error {
 // applyServed applies one object, and after a CRD waits until its kind is served.
 func (c *Cluster) applyServed(ctx context.Context, object *unstructured.Unstructured, opts ApplyOptions) error {
 	if opts.DryRun {
-		served, err := c.serves(object.GroupVersionKind())
-		if err != nil || !served {
-			return err // nothing to check it against before its CRD is there
+		if known, err := c.canDryRun(ctx, object); err != nil || !known {
+			return err
 		}
 	}
 	if _, err := c.apply(ctx, object, opts); err != nil {
@@ -97,6 +97,19 @@ func (c *Cluster) applyServed(ctx context.Context, object *unstructured.Unstruct
 		return c.waitEstablished(ctx, object)
 	}
 	return nil
+}
+
+// canDryRun says whether the API server can check an object: not before its CRD and its namespace are there.
+func (c *Cluster) canDryRun(ctx context.Context, object *unstructured.Unstructured) (bool, error) {
+	served, err := c.serves(object.GroupVersionKind())
+	if err != nil || !served || object.GetNamespace() == "" {
+		return served, err
+	}
+	namespace := &unstructured.Unstructured{}
+	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
+	namespace.SetName(object.GetNamespace())
+	live, err := c.get(ctx, namespace)
+	return live != nil, err
 }
 
 func (c *Cluster) remove(ctx context.Context, object *unstructured.Unstructured, opts ApplyOptions) error {

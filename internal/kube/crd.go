@@ -7,11 +7,13 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	utilversion "k8s.io/apimachinery/pkg/util/version"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/version"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -35,8 +37,52 @@ func (c *Cluster) refuseNewer(kind schema.GroupKind) error {
 	return newer(kind.Kind, "serves version "+mapping.GroupVersionKind.Version, "knows "+v1alpha1.Version)
 }
 
-// refuseDowngrade fails if the cluster's own CRD is of a later revision or version than want.
+// refuseDowngrade fails if what the cluster has is of a later version than want: a CRD, or the image of a workload.
 func refuseDowngrade(live, want *unstructured.Unstructured) error {
+	switch want.GetKind() {
+	case crdKind:
+		return refuseOlderCRD(live, want)
+	case "Deployment", "DaemonSet":
+		return refuseOlderImage(live, want)
+	}
+	return nil
+}
+
+// refuseOlderImage compares the versions that the tags of the two images name, if both do. What follows the three
+// numbers does not count: of two builds between releases none is newer by its name.
+func refuseOlderImage(live, want *unstructured.Unstructured) error {
+	has, knows := imageTag(live), imageTag(want)
+	liveVersion, err := utilversion.ParseGeneric(has)
+	if err != nil {
+		return nil //nolint:nilerr // a tag that is no version cannot be compared
+	}
+	wantVersion, err := utilversion.ParseGeneric(knows)
+	if err != nil || !wantVersion.LessThan(liveVersion) {
+		return nil //nolint:nilerr // as above
+	}
+	return fmt.Errorf("%s %s in the cluster is newer: it runs %s, this would install %s; upgrade kubectl underlay, or `kubectl underlay uninstall` first; "+
+		"nothing was changed", want.GetKind(), live.GetName(), has, knows)
+}
+
+// imageTag is the tag of a workload's first image; empty if it has none.
+func imageTag(workload *unstructured.Unstructured) string {
+	containers, _, _ := unstructured.NestedSlice(workload.Object, "spec", "template", "spec", "containers")
+	if len(containers) == 0 {
+		return ""
+	}
+	first, _ := containers[0].(map[string]any)
+	image, _ := first["image"].(string)
+	return ImageTag(image)
+}
+
+// ImageTag is the tag of an image's name, without a digest; empty if it has none.
+func ImageTag(image string) string {
+	name, _, _ := strings.Cut(image[strings.LastIndex(image, "/")+1:], "@")
+	_, tag, _ := strings.Cut(name, ":")
+	return tag
+}
+
+func refuseOlderCRD(live, want *unstructured.Unstructured) error {
 	has, knows := revision(live), revision(want)
 	if has > knows {
 		return newer(live.GetName(), fmt.Sprintf("has schema revision %d", has), fmt.Sprintf("knows %d", knows))
@@ -116,4 +162,13 @@ func (c *Cluster) get(ctx context.Context, want *unstructured.Unstructured) (*un
 		return nil, fmt.Errorf("read %s %s: %w", want.GetKind(), want.GetName(), explain(c.host, err))
 	}
 	return live, nil
+}
+
+// getServed is get, and nil where the kind is not served.
+func (c *Cluster) getServed(ctx context.Context, want *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	served, err := c.serves(want.GroupVersionKind())
+	if err != nil || !served {
+		return nil, err
+	}
+	return c.get(ctx, want)
 }

@@ -88,6 +88,14 @@ func conflict(err error) string {
 	if fields.Len() == 0 {
 		return message(err)
 	}
-	return fmt.Sprintf("%s of %s belongs to %s: leave it out of the file, or take it over with --force-conflicts",
-		strings.Join(sets.List(fields), ", "), details.Name, strings.Join(sets.List(managers), ", "))
+	instead := "undo that"
+	if details.Kind == "underlaynetworks" {
+		instead = "leave it out of the file"
+	}
+	object := ""
+	if details.Name != "" {
+		object = " of " + details.Name
+	}
+	return fmt.Sprintf("%s%s belongs to %s: %s, or take it over with --force-conflicts",
+		strings.Join(sets.List(fields), ", "), object, strings.Join(sets.List(managers), ", "), instead)
 }

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/underlay-dev/kubectl-underlay/api/v1alpha1"
+	"github.com/underlay-dev/kubectl-underlay/internal/check"
 )
 
 // Observation is what a cluster holds of interest.
@@ -33,6 +34,8 @@ type Observation struct {
 	// Networks and Pools that exist, by name.
 	Networks []v1alpha1.UnderlayNetwork
 	Pools    []v1alpha1.UnderlayPool
+	// Install is what runs for us; nil where nothing does.
+	Install *check.Install
 	// OtherIPAM found running.
 	OtherIPAM []v1alpha1.OtherIPAM
 	// Multus says that the cluster serves NetworkAttachmentDefinitions.
@@ -49,7 +52,7 @@ func (c *Cluster) Observe(ctx context.Context) (Observation, error) {
 		return Observation{}, err
 	}
 	for _, read := range []func(context.Context, *Observation) error{
-		c.readNodes, c.readOwn, c.readOtherIPAM, c.readMultus,
+		c.readNodes, c.readOwn, c.readInstall, c.readOtherIPAM, c.readMultus,
 	} {
 		if err := read(ctx, &seen); err != nil {
 			return Observation{}, err

@@ -42,6 +42,28 @@ func (c *Cluster) Preview(ctx context.Context, want []*unstructured.Unstructured
 	return before, after, nil
 }
 
+// PreviewDerived says what the operator would change, given the pools that exist: it is the only writer of what it
+// derives, so nobody else is asked.
+func (c *Cluster) PreviewDerived(ctx context.Context, want []*unstructured.Unstructured, pools []v1alpha1.UnderlayPool) (before, after []*unstructured.Unstructured, err error) {
+	livePools, err := byName(pools)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, object := range want {
+		live := livePools[object.GetName()]
+		if object.GetKind() != "UnderlayPool" {
+			if live, err = c.getServed(ctx, object); err != nil {
+				return nil, nil, err
+			}
+		}
+		if live != nil {
+			before = append(before, live)
+		}
+		after = append(after, overlay(live, object))
+	}
+	return before, after, nil
+}
+
 func (c *Cluster) dryRun(ctx context.Context, want *unstructured.Unstructured, force bool) (live, result *unstructured.Unstructured, err error) {
 	served, err := c.serves(want.GroupVersionKind())
 	if err != nil || !served {
@@ -50,16 +72,14 @@ func (c *Cluster) dryRun(ctx context.Context, want *unstructured.Unstructured, f
 	if live, err = c.get(ctx, want); err != nil || live == nil {
 		return nil, want, err
 	}
-	if want.GetKind() == crdKind {
-		if err := refuseDowngrade(live, want); err != nil {
-			return nil, nil, err
-		}
+	if err := refuseDowngrade(live, want); err != nil {
+		return nil, nil, err
 	}
 	result, err = c.apply(ctx, want, ApplyOptions{DryRun: true, Force: force})
 	return live, result, err
 }
 
-// overlay is what a pool becomes when its only writer applies want over live.
+// overlay is what a pool or attachment becomes when its only writer applies want over live.
 func overlay(live, want *unstructured.Unstructured) *unstructured.Unstructured {
 	if live == nil {
 		return want

@@ -76,7 +76,8 @@ func sortObjects(objects []*unstructured.Unstructured) {
 // kindRank puts kinds before their objects, intent before what is derived from it, and pools before what makes pods ask
 // for them; Spiderpool takes pools only for configurations that exist.
 func kindRank(kind string) int {
-	order := [...]string{"CustomResourceDefinition", "UnderlayNetwork", "UnderlayPool", "NetworkAttachmentDefinition",
+	order := [...]string{"Namespace", "CustomResourceDefinition", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding",
+		"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "Deployment", "DaemonSet", "UnderlayNetwork", "UnderlayPool", "NetworkAttachmentDefinition",
 		"SpiderMultusConfig", "SpiderIPPool"}
 	if i := slices.Index(order[:], kind); i >= 0 {
 		return i

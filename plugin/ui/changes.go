@@ -19,12 +19,18 @@ type ChangeOptions struct {
 	All bool
 	// Hint says how to see all, as "--verbose lists each object"; shown where objects were summarised.
 	Hint string
+	// Title stands above, after an empty line; none is drawn where it is empty.
+	Title string
 }
 
 // Changes draws what would happen to each object, and a summary. Objects that stay as they are are only counted.
 func (s *Screen) Changes(changes []plan.Change, opts ChangeOptions) {
 	p := s.page()
 	defer p.print()
+	if opts.Title != "" {
+		p.end()
+		p.line(span{s.symbols.prose(opts.Title), heading})
+	}
 	n := tally(changes)
 	if n.create+n.change+n.erase == 0 {
 		same := "(" + plan.Count(n.same, "object") + " as planned)"
@@ -36,7 +42,7 @@ func (s *Screen) Changes(changes []plan.Change, opts ChangeOptions) {
 	for _, g := range groups {
 		kinds = max(kinds, width(s.symbols.clean(g[0].Kind)))
 	}
-	kinds = min(kinds, 30)
+	kinds = min(kinds, 32)
 	summarised := false
 	for _, g := range groups {
 		if len(g) > summariseFrom && !opts.All {
@@ -56,26 +62,6 @@ func (s *Screen) Changes(changes []plan.Change, opts ChangeOptions) {
 	if summarised && opts.Hint != "" {
 		p.line(span{s.symbols.prose(opts.Hint), dim})
 	}
-}
-
-// Applied says how many objects were written.
-func (s *Screen) Applied(changes []plan.Change) {
-	p := s.page()
-	defer p.print()
-	n := tally(changes)
-	var parts []string
-	for _, part := range []struct {
-		n    int
-		text string
-	}{{n.create, " created"}, {n.change, " changed"}, {n.erase, " deleted"}, {n.same, " unchanged"}} {
-		if part.n > 0 {
-			parts = append(parts, thousands(part.n)+part.text)
-		}
-	}
-	if len(parts) == 0 {
-		parts = []string{"nothing to do"}
-	}
-	p.line(span{s.symbols.ok, good}, span{strings.Join(parts, ", "), plain})
 }
 
 type changeTally struct{ create, change, erase, same int }

@@ -42,7 +42,7 @@ func TestColorAndSymbols(t *testing.T) {
 				Color: tt.flag, Getenv: func(name string) string { return tt.env[name] },
 				Terminal: func() (int, bool) { return 80, tt.terminal },
 			})
-			s.Success("done")
+			s.Findings(nil)
 			if got := strings.Contains(out.String(), "\x1b"); got != tt.color {
 				t.Errorf("colour: %t, want %t", got, tt.color)
 			}

@@ -14,7 +14,12 @@ import (
 // together.
 func (s *Screen) Findings(findings []plan.Finding) {
 	p := s.page()
-	defer p.print()
+	p.findings(findings)
+	p.print()
+}
+
+func (p *page) findings(findings []plan.Finding) {
+	s := p.screen
 	if len(findings) == 0 {
 		p.line(span{s.symbols.ok, good}, span{"No findings", good})
 		return

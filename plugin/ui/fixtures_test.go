@@ -250,3 +250,28 @@ func toRanges(texts []string) []v1alpha1.Range {
 	}
 	return ranges
 }
+
+// wellStatus is the walkthrough's, as it should be.
+func wellStatus() Status {
+	const image = "ghcr.io/underlay-dev/kubectl-underlay:v0.1.0"
+	return Status{
+		Operator: &Workload{Ready: 2, Desired: 2, Image: image, Version: "v0.1.0", Leader: "master"},
+		Agents:   &Workload{Ready: 2, Desired: 2, Image: image, Version: "v0.1.0"},
+		Networks: []NetworkStatus{{Name: "ens5", Ready: "True", Default: true, Nodes: 2, Usage: []FamilyUse{
+			{v1alpha1.IPv4, 2, 32, 3, 29}, {v1alpha1.IPv6, 2, 562949953421312, 3, 562949953421309},
+		}}},
+	}
+}
+
+// fleetStatus has an operator without a stand-by, an agent less, and networks in every state.
+func fleetStatus() Status {
+	st := wellStatus()
+	st.Operator.Ready, st.Agents.Ready, st.Agents.Desired = 1, 2999, 3000
+	st.Networks = append(st.Networks,
+		NetworkStatus{Name: "storage-of-the-second-interfaces", Ready: "False", Nodes: 3000, Usage: []FamilyUse{{v1alpha1.IPv4, 3000, 48000, 48000, 0}}},
+		NetworkStatus{Name: "yet-to-come", Ready: "Unknown"},
+		NetworkStatus{Name: "uncounted", Ready: "Unknown", Nodes: 1, Usage: []FamilyUse{{Family: v1alpha1.IPv6, Pools: 1}}},
+	)
+	st.Findings = fleetFindings()
+	return st
+}

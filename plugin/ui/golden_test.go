@@ -42,9 +42,15 @@ func views() map[string]func(*Screen) {
 		"changes-none":     func(s *Screen) { s.Changes(walkthroughChanges()[4:5], ChangeOptions{}) },
 		"changes-many":     func(s *Screen) { s.Changes(manyChanges(500), ChangeOptions{Hint: "--verbose lists each object."}) },
 		"changes-many-all": func(s *Screen) { s.Changes(manyChanges(50), ChangeOptions{All: true}) },
-		"checks":           drawChecks,
-		"init":             drawInit,
-		"hostile":          drawHostile,
+		"changes-derived": func(s *Screen) {
+			s.Changes(walkthroughChanges(), ChangeOptions{Title: "From that, the operator makes:"})
+		},
+		"checks":      drawChecks,
+		"status":      func(s *Screen) { s.Status(fleetStatus()) },
+		"status-well": func(s *Screen) { s.Status(wellStatus()) },
+		"status-none": func(s *Screen) { s.Status(Status{}) },
+		"init":        drawInit,
+		"hostile":     drawHostile,
 	}
 }
 
@@ -62,16 +68,11 @@ func drawInit(s *Screen) {
 	st.Update("page 2")
 	st.Done("2 nodes, 2 interfaces")
 	s.Step("Apply").Fail(errors.New("pools: 2 of 4 written\nthen: connection refused"))
-	s.Warning("2 interfaces have no prefix.")
 	s.Note("Nothing was written to the cloud.")
-	s.Applied(walkthroughChanges())
-	s.Success("Pods can use network ens5 on 2 nodes.")
-	s.Summary(Fact{"Networks", "ens5"}, Fact{"Attachment", "kube-system/ipvlan-ens5"}, Fact{"Addresses", "32 IPv4, 562T IPv6"})
 	s.Next(
 		Command{"kubectl underlay pools -w", "watch addresses being used"},
 		Command{"kubectl annotate deployment/web v1.multus-cni.io/default-network=kube-system/ipvlan-ens5", "put pods on the network"},
 	)
-	s.Failure(errors.New(`node "worker1": no instance has its address: set spec.providerID`))
 }
 
 func drawHostile(s *Screen) {
@@ -80,6 +81,7 @@ func drawHostile(s *Screen) {
 	p.Name = evil
 	s.Pools(append(walkthroughPools(), p), PoolOptions{Wide: true, Link: func(string, string) string { return evil }})
 	s.Findings([]plan.Finding{{ID: evil, Severity: plan.Severity(evil), Object: evil, Message: evil + " " + evil, Remedy: evil}})
+	s.Status(Status{Operator: &Workload{Leader: evil, Image: evil}, Networks: []NetworkStatus{{Name: evil, Ready: evil, Usage: []FamilyUse{{Family: evil, Pools: 1}}}}})
 	s.Changes([]plan.Change{{Action: plan.Update, Kind: evil, Name: evil, Fields: []plan.FieldChange{{Path: evil, Old: evil, New: evil + evil}}}}, ChangeOptions{})
 }
 

@@ -114,6 +114,30 @@ func anyChange() *rapid.Generator[plan.Change] {
 	})
 }
 
+func anyStatus() *rapid.Generator[Status] {
+	return rapid.Custom(func(t *rapid.T) Status {
+		text := func(label string) string { return anyText().Draw(t, label) }
+		workload := func(label string) *Workload {
+			if !rapid.Bool().Draw(t, label) {
+				return nil
+			}
+			return &Workload{Ready: rapid.Int32().Draw(t, "ready"), Desired: rapid.Int32().Draw(t, "desired"), Image: text("image"), Leader: text("leader")}
+		}
+		st := Status{Operator: workload("operator"), Agents: workload("agents"), Findings: rapid.SliceOfN(anyFinding(), 0, 3).Draw(t, "findings")}
+		for range rapid.IntRange(0, 3).Draw(t, "networks") {
+			n := NetworkStatus{Name: text("name"), Ready: text("ready"), Default: rapid.Bool().Draw(t, "default"), Nodes: rapid.Int().Draw(t, "nodes")}
+			for range rapid.IntRange(0, 2).Draw(t, "families") {
+				n.Usage = append(n.Usage, FamilyUse{
+					Family: v1alpha1.IPFamily(text("family")), Pools: rapid.IntRange(0, 9).Draw(t, "pools"), Capacity: rapid.Int64Range(0, 1<<53-1).Draw(t, "capacity"),
+					Allocated: rapid.Int64Range(0, 1<<53-1).Draw(t, "allocated"), Available: rapid.Int64Range(0, 1<<53-1).Draw(t, "available"),
+				})
+			}
+			st.Networks = append(st.Networks, n)
+		}
+		return st
+	})
+}
+
 // drawAny draws one view of random content.
 func drawAny(t *rapid.T, s *Screen) {
 	text := func(label string) string { return anyText().Draw(t, label) }
@@ -134,19 +158,15 @@ func drawAny(t *rapid.T, s *Screen) {
 				changes = append(changes, plan.Change{Action: plan.Create, Kind: text("kind"), Name: text("name")})
 			}
 			s.Changes(changes, ChangeOptions{Hint: text("hint"), All: rapid.Bool().Draw(t, "all")})
-			s.Applied(changes)
 		},
 		"checks": func() {
 			s.Checks([]CheckRow{{text("id"), plan.Severity(text("severity")), text("title")}, {"a", "b", "c"}})
 		},
-		"summary": func() { s.Summary(Fact{text("name"), text("value")}, Fact{text("name"), text("value")}) },
-		"next":    func() { s.Next(Command{command("line"), text("why")}, Command{command("line"), text("why")}) },
+		"status": func() { s.Status(anyStatus().Draw(t, "status")) },
+		"next":   func() { s.Next(Command{command("line"), text("why")}, Command{command("line"), text("why")}) },
 		"say": func() {
-			s.Title(text("title"))
 			s.Note(text("note"))
-			s.Warning(text("warning"))
-			s.Success(text("success"))
-			s.Failure(errors.New(text("failure")))
+			s.Changes(nil, ChangeOptions{Title: text("title")})
 		},
 		"step": func() {
 			st := s.Step(text("step"))
@@ -157,7 +177,7 @@ func drawAny(t *rapid.T, s *Screen) {
 		"confirm": func() { _, _ = s.Confirm(strings.NewReader("no"), text("question")) },
 	}
 	views[rapid.SampledFrom([]string{
-		"pools", "inventory", "findings", "changes", "checks", "summary", "next", "say", "step", "confirm",
+		"pools", "inventory", "findings", "changes", "checks", "status", "next", "say", "step", "confirm",
 	}).Draw(t, "view")]()
 }
 
