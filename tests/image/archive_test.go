@@ -7,8 +7,10 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -29,16 +31,21 @@ func build(t *testing.T, out string) string {
 
 // archive is what is in the file that container runtimes import.
 type archive struct {
-	tags   []string
-	config config
-	files  map[string]entry // by absolute path, of all layers
+	tags    []string
+	config  config
+	diffIDs []string         // hashes of the layers as they are
+	files   map[string]entry // by absolute path, of all layers
 }
 
 type config struct {
 	Architecture string `json:"architecture"`
 	OS           string `json:"os"`
 	Created      string `json:"created"`
-	Config       struct {
+	RootFS       struct {
+		Type    string   `json:"type"`
+		DiffIDs []string `json:"diff_ids"` // hashes of the unpacked layers
+	} `json:"rootfs"`
+	Config struct {
 		User   string            `json:"User"`
 		Labels map[string]string `json:"Labels"`
 	} `json:"config"`
@@ -71,11 +78,16 @@ func read(t *testing.T, path string) archive {
 	a := archive{tags: manifest[0].RepoTags, files: map[string]entry{}}
 	decode(t, outer[manifest[0].Config], &a.config)
 	for _, layer := range manifest[0].Layers {
-		unpacked, err := gzip.NewReader(bytes.NewReader(outer[layer]))
+		reader, err := gzip.NewReader(bytes.NewReader(outer[layer]))
 		if err != nil {
 			t.Fatalf("layer %s: %v", layer, err)
 		}
-		for _, e := range entries(t, unpacked) {
+		unpacked, err := io.ReadAll(reader)
+		if err != nil {
+			t.Fatalf("layer %s: %v", layer, err)
+		}
+		a.diffIDs = append(a.diffIDs, fmt.Sprintf("sha256:%x", sha256.Sum256(unpacked)))
+		for _, e := range entries(t, bytes.NewReader(unpacked)) {
 			a.files[filepath.Join("/", e.header.Name)] = e
 		}
 	}

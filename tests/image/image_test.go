@@ -42,6 +42,7 @@ func metadata(t *testing.T, image archive) {
 		t.Errorf("tags are %q, want %q", image.tags, want)
 	}
 	want := config{Architecture: "amd64", OS: "linux", Created: "2026-01-02T01:04:05Z"}
+	want.RootFS.Type, want.RootFS.DiffIDs = "layers", image.diffIDs
 	want.Config.User = "65532:65532"
 	want.Config.Labels = map[string]string{
 		"org.opencontainers.image.title":       "kubectl underlay",

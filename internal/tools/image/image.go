@@ -78,6 +78,7 @@ func (b build) image(arch string, files map[string]file) (v1.Image, error) {
 	image := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
 	image, err = mutate.ConfigFile(image, &v1.ConfigFile{
 		OS: "linux", Architecture: arch, Created: v1.Time{Time: created.UTC()},
+		RootFS: v1.RootFS{Type: "layers"},
 		Config: v1.Config{
 			User: user,
 			Cmd:  []string{"/usr/local/bin/underlay-operator"},
