@@ -198,6 +198,18 @@ func TestUninstallTimesOut(t *testing.T) {
 	}
 }
 
+// TestInitWhileNamespaceGoes: an uninstall that was cut short has left a namespace in which nothing can be made.
+func TestInitWhileNamespaceGoes(t *testing.T) {
+	s := newStage(t)
+	s.installed(t)
+	s.clearWorkloads(t)
+	s.kubectl(t, "", "delete", "namespace", systemNamespace, "--wait=false")
+	r := must(t, 2, "init --yes --wait=false")
+	contains(t, r.stderr, "being terminated", "wait until it is gone")
+	s.controllers(t, true)
+	must(t, 0, "uninstall --yes")
+}
+
 // TestUninstallSilentAgent: a node whose agent is gone keeps its configuration, which is said; nothing waits for it.
 func TestUninstallSilentAgent(t *testing.T) {
 	s := newStage(t)

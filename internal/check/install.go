@@ -102,7 +102,7 @@ func operatorNotReady(in Inputs) []plan.Finding {
 	default:
 		return nil
 	}
-	reason, remedy := i.trouble(ComponentOperator, func(*corev1.Pod) bool { return true })
+	reason, remedy := i.trouble(ComponentOperator)
 	if reason == "" {
 		reason, remedy = replicaFailure(i.Operator), lookAt(ComponentOperator)
 	}
@@ -135,7 +135,7 @@ func operatorWithoutStandby(in Inputs) []plan.Finding {
 	if available > 1 {
 		f.Message = fmt.Sprintf("%d of %s are available", available, plan.Count(int(desired), "replica"))
 	}
-	if reason, _ := in.Cluster.Install.trouble(ComponentOperator, func(*corev1.Pod) bool { return true }); reason != "" {
+	if reason, _ := in.Cluster.Install.trouble(ComponentOperator); reason != "" {
 		f.Message += ": " + reason
 	}
 	return []plan.Finding{f}

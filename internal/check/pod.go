@@ -13,10 +13,10 @@ import (
 )
 
 // trouble is what keeps the first of a component's pods that is not ready.
-func (i *Install) trouble(component string, of func(*corev1.Pod) bool) (reason, remedy string) {
+func (i *Install) trouble(component string) (reason, remedy string) {
 	for p := range i.Pods {
 		pod := &i.Pods[p]
-		if pod.Labels[ComponentLabel] != component || !of(pod) {
+		if pod.Labels[ComponentLabel] != component {
 			continue
 		}
 		if reason, remedy = podTrouble(pod, component); reason != "" {

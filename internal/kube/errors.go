@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -35,6 +36,8 @@ func explain(host string, err error) error {
 	switch {
 	case apierrors.IsUnauthorized(err):
 		text = fmt.Sprintf("API server %s does not accept the credentials of this context; log in again, or choose another with --context", host)
+	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		text = message(err) + "; wait until it is gone, then run the same command again"
 	case apierrors.IsForbidden(err):
 		text = fmt.Sprintf("missing permission: %s; ask for it, and check with `kubectl auth can-i`", message(err))
 	case apierrors.IsConflict(err):
