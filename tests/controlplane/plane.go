@@ -63,6 +63,8 @@ type ControlPlane struct {
 	once    sync.Once // guards stopping
 	stopped chan struct{}
 	stopErr error
+	// onThread runs on the thread that starts the processes.
+	onThread chan func()
 }
 
 // Start builds what is missing, starts a control plane and waits until it serves. The context bounds the build and the
@@ -80,7 +82,7 @@ func Start(ctx context.Context, opts Options) (*ControlPlane, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &ControlPlane{Bin: bin, scratch: scratch, stopped: make(chan struct{})}
+	c := &ControlPlane{Bin: bin, scratch: scratch, stopped: make(chan struct{}), onThread: make(chan func())}
 	if c.env, err = c.environment(opts); err != nil {
 		return nil, errors.Join(err, scratch.remove())
 	}
@@ -138,12 +140,38 @@ func (c *ControlPlane) start() error {
 		defer runtime.UnlockOSThread()
 		_, err := c.env.Start()
 		started <- err
-		<-c.stopped
+		for {
+			select {
+			case <-c.stopped:
+				return
+			case do := <-c.onThread:
+				do()
+			}
+		}
 	}()
 	if err := <-started; err != nil {
 		return fmt.Errorf("start the control plane: %w%s", err, c.scratch.lastWords())
 	}
 	c.User = User{Config: c.env.Config, kubeconfig: c.env.KubeConfig}
+	return nil
+}
+
+// RestartAPIServer stops the API server, calls meanwhile, and starts the server again, at the same address and with the
+// same data.
+func (c *ControlPlane) RestartAPIServer(meanwhile func()) error {
+	done := make(chan error, 1)
+	c.onThread <- func() {
+		server := c.env.ControlPlane.GetAPIServer()
+		if err := server.Stop(); err != nil {
+			done <- err
+			return
+		}
+		meanwhile()
+		done <- server.Start()
+	}
+	if err := <-done; err != nil {
+		return fmt.Errorf("restart the API server: %w%s", err, c.scratch.lastWords())
+	}
 	return nil
 }
 
