@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"github.com/containernetworking/cni/pkg/skel"
+	types100 "github.com/containernetworking/cni/pkg/types/100"
 
 	"github.com/underlay-dev/kubectl-underlay/cni/datapath"
 	"github.com/underlay-dev/kubectl-underlay/cni/ipam"
@@ -27,15 +28,20 @@ func (p *Plugin) Add(args *skel.CmdArgs) error {
 	if err != nil {
 		return err
 	}
-	pod, err := parseArgs(args.Args)
+	e, err := parseArgs(args.Args)
 	if err != nil {
 		return err
 	}
-	wanted, err := c.wanted()
+	pod := e.pod
+	wanted, err := c.wanted(e.ips)
 	if err != nil {
 		return err
 	}
-	limits, err := c.bandwidth()
+	wishes, err := c.wishes()
+	if err != nil {
+		return err
+	}
+	previous, err := c.previous()
 	if err != nil {
 		return err
 	}
@@ -50,7 +56,7 @@ func (p *Plugin) Add(args *skel.CmdArgs) error {
 	}
 	defer links.Close()
 	a := &attachment{
-		Plugin: p, config: c, args: args, namespace: namespace, links: links, limits: limits,
+		Plugin: p, config: c, args: args, namespace: namespace, links: links, wishes: wishes, previous: previous,
 		request: ipam.Request{
 			Owner: owner(args), Network: c.Network, Pod: pod, Wanted: wanted, Present: links.HasInterface,
 			Netns: ipam.Netns{Path: args.Netns, Inode: namespace.Inode},
@@ -66,7 +72,8 @@ type attachment struct {
 	args      *skel.CmdArgs
 	namespace *datapath.Namespace
 	links     *datapath.Datapath
-	limits    datapath.Bandwidth
+	wishes    wishes
+	previous  *types100.Result // of the plugins ahead of this one; nil if there are none
 	request   ipam.Request
 
 	node       *nodefile.File
@@ -81,7 +88,7 @@ func (a *attachment) add() error {
 	if err != nil {
 		return a.giveBack(err)
 	}
-	err = a.print(result(endpoint, made, a.args.Netns), a.config.CNIVersion)
+	err = a.print(behind(a.previous, result(endpoint, made, a.args.Netns)), a.config.CNIVersion)
 	if err == nil {
 		err = a.after(StepAnswer)
 	}
@@ -117,8 +124,7 @@ func (a *attachment) allocate() error {
 // apply makes the links. An address that somebody else uses on this node is set aside, and the next one taken.
 func (a *attachment) apply() (datapath.Endpoint, datapath.Links, error) {
 	for try := 0; ; try++ {
-		e := endpoint(a.node, a.allocation, identity(a.args))
-		e.Bandwidth = a.limits
+		e := endpoint(a.node, a.allocation, identity(a.args), a.wishes)
 		made, err := a.links.Apply(a.namespace, e)
 		used, ok := errors.AsType[*datapath.AddressInUseError](err)
 		if !ok || try == replacements || is[*datapath.LeftoverError](err) {
@@ -152,15 +158,18 @@ func (a *attachment) giveBack(cause error) error {
 }
 
 // endpoint says what the datapath is to make of an allocation.
-func endpoint(node *nodefile.File, allocation ipam.Allocation, id datapath.Identity) datapath.Endpoint {
+func endpoint(node *nodefile.File, allocation ipam.Allocation, id datapath.Identity, w wishes) datapath.Endpoint {
 	network := node.Network(allocation.Record.Network)
-	e := datapath.Endpoint{Identity: id, MAC: allocation.Interface.MAC, MTU: network.MTU, Primary: id.Name == primaryName}
+	e := datapath.Endpoint{Identity: id, MAC: allocation.Interface.MAC, MTU: network.MTU, Primary: id.Name == primaryName, Bandwidth: w.limits}
 	e.BlockMetadata = network.MetadataService.Blocks(allocation.Record.Pod.Namespace)
 	for _, a := range allocation.Addresses {
 		e.Addresses = append(e.Addresses, datapath.Address{Prefix: a.Prefix, Gateway: a.Gateway})
 	}
+	e.Routes = w.routesOn(allocation.Addresses)
 	for _, r := range network.Routes {
-		e.Routes = append(e.Routes, datapath.Route{Destination: r.Destination, Gateway: r.Gateway})
+		if !slices.ContainsFunc(e.Routes, func(own datapath.Route) bool { return own.Destination == r.Destination }) {
+			e.Routes = append(e.Routes, datapath.Route{Destination: r.Destination, Gateway: r.Gateway})
+		}
 	}
 	if network.HostLeg.Enabled && e.Primary {
 		e.HostLeg = &datapath.HostLeg{Node: node.Node.Addresses, CIDRs: network.HostLeg.CIDRs, Forward: forward(node)}

@@ -6,7 +6,6 @@
 package cni
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -14,8 +13,6 @@ import (
 
 	"github.com/containernetworking/cni/pkg/skel"
 	"github.com/containernetworking/cni/pkg/types"
-	types100 "github.com/containernetworking/cni/pkg/types/100"
-	"github.com/containernetworking/cni/pkg/version"
 
 	"github.com/underlay-dev/kubectl-underlay/cni/datapath"
 	"github.com/underlay-dev/kubectl-underlay/cni/ipam"
@@ -31,11 +28,11 @@ func (p *Plugin) Check(args *skel.CmdArgs) error {
 	if err != nil {
 		return err
 	}
-	limits, err := c.bandwidth()
+	wishes, err := c.wishes()
 	if err != nil {
 		return err
 	}
-	pod, err := parseArgs(args.Args)
+	environment, err := parseArgs(args.Args)
 	if err != nil {
 		return err
 	}
@@ -49,13 +46,12 @@ func (p *Plugin) Check(args *skel.CmdArgs) error {
 		return err
 	}
 	defer links.Close()
-	e, differences, err := p.recorded(args, c, ipam.Request{
-		Owner: owner(args), Network: c.Network, Pod: pod, Netns: ipam.Netns{Path: args.Netns, Inode: namespace.Inode},
+	e, differences, err := p.recorded(args, c, wishes, ipam.Request{
+		Owner: owner(args), Network: c.Network, Pod: environment.pod, Netns: ipam.Netns{Path: args.Netns, Inode: namespace.Inode},
 	})
 	if err != nil {
 		return err
 	}
-	e.Bandwidth = limits
 	for _, a := range e.Addresses {
 		if !slices.Contains(told, a.Prefix) {
 			differences = append(differences, fmt.Sprintf("the result of ADD lacks the address %s", a.Prefix))
@@ -76,7 +72,7 @@ func (p *Plugin) Check(args *skel.CmdArgs) error {
 }
 
 // recorded says what the record and the node file want the interface to be; there is no endpoint where they do not know it.
-func (p *Plugin) recorded(args *skel.CmdArgs, c *config, request ipam.Request) (datapath.Endpoint, []string, error) {
+func (p *Plugin) recorded(args *skel.CmdArgs, c *config, w wishes, request ipam.Request) (datapath.Endpoint, []string, error) {
 	var e datapath.Endpoint
 	var differences []string
 	err := p.withStore(func(s *ipam.Store) error {
@@ -102,7 +98,7 @@ func (p *Plugin) recorded(args *skel.CmdArgs, c *config, request ipam.Request) (
 		if err != nil {
 			return err
 		}
-		e = endpoint(node, allocation, identity(args))
+		e = endpoint(node, allocation, identity(args), w)
 		return nil
 	})
 	return e, differences, err
@@ -110,20 +106,12 @@ func (p *Plugin) recorded(args *skel.CmdArgs, c *config, request ipam.Request) (
 
 // toldAddresses are those of the result of ADD, which the runtime passes on.
 func (c *config) toldAddresses() ([]netip.Prefix, error) {
-	if len(c.PrevResult) == 0 {
-		return nil, invalid("CNI configuration %s: CHECK needs prevResult, the result of ADD", c.Name)
-	}
-	var raw map[string]any
-	if err := json.Unmarshal(c.PrevResult, &raw); err != nil {
-		return nil, types.NewError(types.ErrDecodingFailure, fmt.Sprintf("prevResult: %v", err), "")
-	}
-	conf := types.PluginConf{CNIVersion: c.CNIVersion, RawPrevResult: raw}
-	if err := version.ParsePrevResult(&conf); err != nil {
-		return nil, types.NewError(types.ErrDecodingFailure, fmt.Sprintf("prevResult: %v", err), "")
-	}
-	previous, err := types100.NewResultFromResult(conf.PrevResult)
+	previous, err := c.previous()
 	if err != nil {
-		return nil, types.NewError(types.ErrDecodingFailure, fmt.Sprintf("prevResult: %v", err), "")
+		return nil, err
+	}
+	if previous == nil {
+		return nil, invalid("CNI configuration %s: CHECK needs prevResult, the result of ADD", c.Name)
 	}
 	var list []netip.Prefix
 	for _, ip := range previous.IPs {

@@ -8,7 +8,6 @@ package cni
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -17,7 +16,6 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 
 	"github.com/underlay-dev/kubectl-underlay/cni/datapath"
-	"github.com/underlay-dev/kubectl-underlay/cni/ipam"
 )
 
 // Type is the plugin's type in CNI configurations.
@@ -44,6 +42,8 @@ type runtimeConfig struct {
 	// IPs that the pod asks for; a mask is allowed, and means nothing.
 	IPs       []string  `json:"ips"`
 	Bandwidth bandwidth `json:"bandwidth"`
+	// MAC that the pod asks for: none can be had.
+	MAC string `json:"mac"`
 }
 
 // bandwidth limits, in bits per second, and what may go at once, in bits; 0 for none.
@@ -58,8 +58,21 @@ type bandwidth struct {
 type arguments struct {
 	CNI struct {
 		IPs []string `json:"ips"`
+		// Routes of the pod by this interface, besides the network's, whose place they take where the destination is the same.
+		Routes []podRoute `json:"routes"`
+		MAC    string     `json:"mac"`
 	} `json:"cni"`
 }
+
+// podRoute is a route as results have it.
+type podRoute struct {
+	Destination string `json:"dst"`
+	// Gateway is the pool's if empty.
+	Gateway string `json:"gw"`
+}
+
+// noMAC is why no pod gets the MAC that it asks for.
+const noMAC = "a pod on ipvlan has the MAC of the node's interface, the only one that the cloud delivers to: do not ask for another"
 
 // UnmarshalJSON lets others' keys be, inside of a configuration that is read strictly.
 func (a *arguments) UnmarshalJSON(data []byte) error {
@@ -90,13 +103,39 @@ func parseConfig(data []byte) (*config, error) {
 	case c.Network == "":
 		return nil, invalid("CNI configuration %s: it names no network: set the key network to the name of an UnderlayNetwork", c.Name)
 	}
+	if c.RuntimeConfig.MAC != "" || c.Args.CNI.MAC != "" {
+		return nil, types.NewError(types.ErrUnsupportedField, fmt.Sprintf("network %s: %s", c.Network, noMAC), "")
+	}
 	return c, nil
 }
 
-// wanted lists the addresses that the pod asks for, by the capability or by args.
-func (c *config) wanted() ([]netip.Addr, error) {
+// routes that the pod asks for.
+func (c *config) routes() ([]datapath.Route, error) {
+	var list []datapath.Route
+	for _, r := range c.Args.CNI.Routes {
+		destination, err := netip.ParsePrefix(r.Destination)
+		if err != nil || destination != destination.Masked() || destination.Addr().Is4In6() {
+			return nil, invalid("network %s: the pod asks for a route to %q, which must be a CIDR without host bits", c.Network, r.Destination)
+		}
+		if destination.Bits() == 0 {
+			return nil, invalid("network %s: the pod asks for the default route %s: its first interface has one, and others have theirs for what comes from their own addresses", c.Network, destination)
+		}
+		route := datapath.Route{Destination: destination}
+		if r.Gateway != "" {
+			route.Gateway, err = netip.ParseAddr(r.Gateway)
+			if err != nil || route.Gateway.Zone() != "" || route.Gateway.BitLen() != destination.Addr().BitLen() {
+				return nil, invalid("network %s: the pod asks for a route to %s by %q, which must be an address of the same family", c.Network, destination, r.Gateway)
+			}
+		}
+		list = append(list, route)
+	}
+	return list, nil
+}
+
+// wanted lists the addresses that the pod asks for, by the capability or by args; more come from the environment.
+func (c *config) wanted(more []string) ([]netip.Addr, error) {
 	var list []netip.Addr
-	for _, s := range slices.Concat(c.RuntimeConfig.IPs, c.Args.CNI.IPs) {
+	for _, s := range slices.Concat(c.RuntimeConfig.IPs, c.Args.CNI.IPs, more) {
 		bare, _, _ := strings.Cut(s, "/")
 		a, err := netip.ParseAddr(bare)
 		if err != nil || a.Zone() != "" {
@@ -123,60 +162,4 @@ func (c *config) bandwidth() (datapath.Bandwidth, error) {
 		Ingress: datapath.Limit{Rate: given.IngressRate, Burst: given.IngressBurst},
 		Egress:  datapath.Limit{Rate: given.EgressRate, Burst: given.EgressBurst},
 	}, nil
-}
-
-// parseArgs reads CNI_ARGS: KEY=VALUE;KEY=VALUE. Keys that we do not know are refused unless IgnoreUnknown is set, as the specification has it.
-func parseArgs(text string) (ipam.Pod, error) {
-	refuse := func(format string, args ...any) error {
-		return types.NewError(types.ErrInvalidEnvironmentVariables, "CNI_ARGS: "+fmt.Sprintf(format, args...), "")
-	}
-	var pod ipam.Pod
-	var unknown []string
-	ignore := false
-	for pair := range strings.SplitSeq(text, ";") {
-		if pair == "" {
-			continue
-		}
-		key, value, ok := strings.Cut(pair, "=")
-		if !ok {
-			return ipam.Pod{}, refuse("%q is not KEY=VALUE", pair)
-		}
-		switch key {
-		case "IgnoreUnknown":
-			ignore = value == "1" || strings.EqualFold(value, "true")
-			continue
-		case "K8S_POD_NAMESPACE":
-			pod.Namespace = value
-		case "K8S_POD_NAME":
-			pod.Name = value
-		case "K8S_POD_UID":
-			pod.UID = value
-		case "K8S_POD_INFRA_CONTAINER_ID":
-		default:
-			unknown = append(unknown, key)
-			continue
-		}
-		if err := plain(value); err != nil {
-			return ipam.Pod{}, refuse("%s: %v", key, err)
-		}
-	}
-	if len(unknown) > 0 && !ignore {
-		return ipam.Pod{}, refuse("%s: unknown, and IgnoreUnknown is not set", strings.Join(unknown, ", "))
-	}
-	return pod, nil
-}
-
-// plain checks that a value is made of what names and ids in Kubernetes are made of, so that it can stand in messages and in the store.
-func plain(value string) error {
-	const longest = 253 // a DNS subdomain
-	if len(value) > longest {
-		return fmt.Errorf("%d characters are too long", len(value))
-	}
-	strange := func(r rune) bool {
-		return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && !strings.ContainsRune("-._:", r)
-	}
-	if i := strings.IndexFunc(value, strange); i >= 0 {
-		return errors.New("no name or id has the characters of " + fmt.Sprintf("%q", value[i:]))
-	}
-	return nil
 }

@@ -34,7 +34,9 @@ func TestParseConfig(t *testing.T) {
 		{"unknown key", `{` + head + `,"network":"ens6","ipam":{}}`, types.ErrInvalidNetworkConfig, `"ipam" is unknown`},
 		{"unknown bandwidth", `{` + head + `,"network":"ens6","runtimeConfig":{"bandwidth":{"ingresRate":1}}}`, types.ErrInvalidNetworkConfig, `"ingresRate" is unknown`},
 		{"negative bandwidth", `{` + head + `,"network":"ens6","runtimeConfig":{"bandwidth":{"ingressRate":-1}}}`, types.ErrDecodingFailure, "ingressRate"},
-		{"unknown capability data", `{` + head + `,"network":"ens6","runtimeConfig":{"mac":"02:00:00:00:00:01"}}`, types.ErrInvalidNetworkConfig, `"mac" is unknown`},
+		{"capability mac", `{` + head + `,"network":"ens6","runtimeConfig":{"mac":"02:00:00:00:00:01"}}`, types.ErrUnsupportedField, "do not ask for another"},
+		{"MAC by args", `{` + head + `,"network":"ens6","args":{"cni":{"mac":"02:00:00:00:00:01"}}}`, types.ErrUnsupportedField, "do not ask for another"},
+		{"other capability data", `{` + head + `,"network":"ens6","runtimeConfig":{"portMappings":[]}}`, types.ErrInvalidNetworkConfig, `"portMappings" is unknown`},
 		{"no network", `{` + head + `}`, types.ErrInvalidNetworkConfig, "names no network"},
 		{"other type", `{"cniVersion":"1.0.0","name":"n","type":"ipvlan","network":"ens6"}`, types.ErrInvalidNetworkConfig, `"ipvlan"`},
 		{"wrong kind of value", `{` + head + `,"network":5}`, types.ErrDecodingFailure, "network"},
@@ -64,22 +66,25 @@ func wantError(t *testing.T, err error, code uint, word string) {
 func TestWanted(t *testing.T) {
 	for _, c := range []struct {
 		name, text string
+		more       []string
 		want       []string
 		code       uint
 	}{
-		{"nothing", ``, nil, 0},
-		{"capability", `,"runtimeConfig":{"ips":["10.0.0.5/24","fd00::5"]}`, []string{"10.0.0.5", "fd00::5"}, 0},
-		{"args", `,"args":{"cni":{"ips":["10.0.0.5"]}}`, []string{"10.0.0.5"}, 0},
-		{"both, the same", `,"runtimeConfig":{"ips":["10.0.0.5"]},"args":{"cni":{"ips":["::ffff:10.0.0.5"]}}`, []string{"10.0.0.5"}, 0},
-		{"none", `,"runtimeConfig":{"ips":["ten"]}`, nil, types.ErrInvalidNetworkConfig},
-		{"with zone", `,"runtimeConfig":{"ips":["fe80::1%eth0"]}`, nil, types.ErrInvalidNetworkConfig},
+		{"nothing", ``, nil, nil, 0},
+		{"environment", ``, []string{"10.0.0.5", "fd00::5/64"}, []string{"10.0.0.5", "fd00::5"}, 0},
+		{"environment, none", ``, []string{"ten"}, nil, types.ErrInvalidNetworkConfig},
+		{"capability", `,"runtimeConfig":{"ips":["10.0.0.5/24","fd00::5"]}`, nil, []string{"10.0.0.5", "fd00::5"}, 0},
+		{"args", `,"args":{"cni":{"ips":["10.0.0.5"]}}`, nil, []string{"10.0.0.5"}, 0},
+		{"both, the same", `,"runtimeConfig":{"ips":["10.0.0.5"]},"args":{"cni":{"ips":["::ffff:10.0.0.5"]}}`, nil, []string{"10.0.0.5"}, 0},
+		{"none", `,"runtimeConfig":{"ips":["ten"]}`, nil, nil, types.ErrInvalidNetworkConfig},
+		{"with zone", `,"runtimeConfig":{"ips":["fe80::1%eth0"]}`, nil, nil, types.ErrInvalidNetworkConfig},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			parsed, err := parseConfig(fmt.Appendf(nil, `{"cniVersion":"1.0.0","name":"n","type":"underlay","network":"ens6"%s}`, c.text))
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := parsed.wanted()
+			got, err := parsed.wanted(c.more)
 			wantError(t, err, c.code, "")
 			var want []netip.Addr
 			for _, s := range c.want {
@@ -123,16 +128,20 @@ func TestParseArgs(t *testing.T) {
 	for _, c := range []struct {
 		name, text string
 		want       ipam.Pod
+		ips        []string
 		word       string // of the error
 	}{
-		{"none", "", ipam.Pod{}, ""},
-		{"Kubernetes", "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=web-0;K8S_POD_INFRA_CONTAINER_ID=ab12;K8S_POD_UID=6f1c", ipam.Pod{Namespace: "default", Name: "web-0", UID: "6f1c"}, ""},
-		{"unknown, ignored behind it", "FOO=bar;IgnoreUnknown=true", ipam.Pod{}, ""},
-		{"unknown", "FOO=bar;K8S_POD_NAME=x", ipam.Pod{}, "FOO"},
-		{"no value", "K8S_POD_NAME", ipam.Pod{}, "KEY=VALUE"},
-		{"separator", "K8S_POD_NAME=a=b", ipam.Pod{}, "K8S_POD_NAME"},
-		{"zero byte", "K8S_POD_UID=a\x00b", ipam.Pod{}, "K8S_POD_UID"},
-		{"too long", "K8S_POD_NAMESPACE=" + strings.Repeat("a", 254), ipam.Pod{}, "too long"},
+		{"none", "", ipam.Pod{}, nil, ""},
+		{"Kubernetes", "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=web-0;K8S_POD_INFRA_CONTAINER_ID=ab12;K8S_POD_UID=6f1c", ipam.Pod{Namespace: "default", Name: "web-0", UID: "6f1c"}, nil, ""},
+		{"unknown, ignored behind it", "FOO=bar;IgnoreUnknown=true", ipam.Pod{}, nil, ""},
+		{"addresses", "IP=10.0.0.5,fd00::5", ipam.Pod{}, []string{"10.0.0.5", "fd00::5"}, ""},
+		{"no addresses", "IP=", ipam.Pod{}, nil, ""},
+		{"MAC", "IgnoreUnknown=1;MAC=02:00:00:00:00:01", ipam.Pod{}, nil, "do not ask for another"},
+		{"unknown", "FOO=bar;K8S_POD_NAME=x", ipam.Pod{}, nil, "FOO"},
+		{"no value", "K8S_POD_NAME", ipam.Pod{}, nil, "KEY=VALUE"},
+		{"separator", "K8S_POD_NAME=a=b", ipam.Pod{}, nil, "K8S_POD_NAME"},
+		{"zero byte", "K8S_POD_UID=a\x00b", ipam.Pod{}, nil, "K8S_POD_UID"},
+		{"too long", "K8S_POD_NAMESPACE=" + strings.Repeat("a", 254), ipam.Pod{}, nil, "too long"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := parseArgs(c.text)
@@ -141,7 +150,7 @@ func TestParseArgs(t *testing.T) {
 				return
 			}
 			wantError(t, err, 0, "")
-			if diff := cmp.Diff(c.want, got); diff != "" {
+			if diff := cmp.Diff(c.want, got.pod) + cmp.Diff(c.ips, got.ips); diff != "" {
 				t.Error(diff)
 			}
 		})

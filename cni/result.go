@@ -6,11 +6,15 @@
 package cni
 
 import (
+	"encoding/json"
+	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/containernetworking/cni/pkg/types"
 	types100 "github.com/containernetworking/cni/pkg/types/100"
+	"github.com/containernetworking/cni/pkg/version"
 
 	"github.com/underlay-dev/kubectl-underlay/cni/datapath"
 )
@@ -42,6 +46,44 @@ func result(e datapath.Endpoint, made datapath.Links, netns string) *types100.Re
 		}
 	}
 	return r
+}
+
+// behind puts a result behind that of the plugins ahead: their interfaces, addresses, routes and DNS are passed on.
+func behind(previous, r *types100.Result) *types100.Result {
+	if previous == nil {
+		return r
+	}
+	for _, ip := range r.IPs {
+		ip.Interface = new(*ip.Interface + len(previous.Interfaces))
+	}
+	r.Interfaces = slices.Concat(previous.Interfaces, r.Interfaces)
+	r.IPs = slices.Concat(previous.IPs, r.IPs)
+	r.Routes = slices.Concat(previous.Routes, r.Routes)
+	r.DNS = previous.DNS
+	return r
+}
+
+// previous is the result that the runtime passes on: at CHECK that of ADD, at ADD that of the plugins ahead in the list; nil if there is none.
+func (c *config) previous() (*types100.Result, error) {
+	if len(c.PrevResult) == 0 || string(c.PrevResult) == "null" {
+		return nil, nil //nolint:nilnil // none
+	}
+	invalid := func(err error) error {
+		return types.NewError(types.ErrDecodingFailure, fmt.Sprintf("CNI configuration %s: prevResult: %v", c.Name, err), "")
+	}
+	var raw map[string]any
+	if err := json.Unmarshal(c.PrevResult, &raw); err != nil {
+		return nil, invalid(err)
+	}
+	conf := types.PluginConf{CNIVersion: c.CNIVersion, RawPrevResult: raw}
+	if err := version.ParsePrevResult(&conf); err != nil {
+		return nil, invalid(err)
+	}
+	previous, err := types100.NewResultFromResult(conf.PrevResult)
+	if err != nil {
+		return nil, invalid(err)
+	}
+	return previous, nil
 }
 
 func network(p netip.Prefix) net.IPNet {
