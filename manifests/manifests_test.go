@@ -82,7 +82,7 @@ func TestInventorySchema(t *testing.T) {
 			}
 		}
 	})
-	// Inventory, VPC, Subnet, Node, Interface, InstanceType; and eight lists of what EC2 prints.
+	// Inventory, VPC, Subnet, Node, Interface, InstanceType; and nine lists of what EC2 prints.
 	if closed != 6 || free != 9 {
 		t.Errorf("%d closed and %d free objects, want 6 and 9", closed, free)
 	}

@@ -31,7 +31,7 @@ func TestCallsFor1000Nodes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer server.Close()
-	server.Throttle(nil)
+	server.Throttle()
 	t.Setenv("AWS_ENDPOINT_URL", server.URL())
 
 	must(t, 0, "init --no-operator --export -o json")

@@ -49,7 +49,7 @@ func measureEC2(ctx context.Context, progress io.Writer) (rows []row, err error)
 		if err != nil {
 			return nil, err
 		}
-		server.Throttle(nil)
+		server.Throttle()
 		err = export(ctx, plugin, kubeconfig, server.URL())
 		server.Close()
 		if err != nil {

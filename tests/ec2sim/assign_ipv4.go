@@ -82,6 +82,10 @@ func assignIPv4(w *World, p *params) (answer, error) {
 	if err := q.check("private-ip-addresses", "secondary-private-ip-address-count", "ipv4-prefix", "ipv4-prefix-count"); err != nil {
 		return nil, err
 	}
+	return w.assign4(nic, q, move)
+}
+
+func (w *World) assign4(nic *NetworkInterface, q wish, move bool) (answer, error) {
 	if len(q.prefixes) > 0 || q.hasPrefix {
 		return w.assignPrefixes4(nic, q)
 	}

@@ -46,6 +46,10 @@ func assignIPv6(w *World, p *params) (answer, error) {
 	if err := q.check("ipv6-addresses", "ipv6-addresses-count", "ipv6-prefix", "ipv6-prefix-count"); err != nil {
 		return nil, err
 	}
+	return w.assign6(nic, q)
+}
+
+func (w *World) assign6(nic *NetworkInterface, q wish) (answer, error) {
 	subnet := w.Subnets[nic.SubnetID]
 	if !subnet.IPv6CIDR.IsValid() {
 		// In words of ours: no report of EC2's was found.

@@ -15,7 +15,7 @@ type gates struct {
 	credentials Credentials
 	faults      []*Fault
 	// buckets is nil where calls are not throttled.
-	buckets *buckets
+	buckets buckets
 }
 
 // Credentials says what the simulator thinks of the credentials that requests carry.

@@ -6,7 +6,7 @@ package ec2sim
 import "strings"
 
 func instanceActions() []action {
-	return []action{{name: "DescribeInstances", dryRun: true, run: describeInstances}}
+	return []action{{name: "DescribeInstances", run: describeInstances}}
 }
 
 type instanceXML struct {

@@ -6,7 +6,7 @@ package ec2sim
 import "strconv"
 
 func instanceTypeActions() []action {
-	return []action{{name: "DescribeInstanceTypes", dryRun: true, run: describeInstanceTypes}}
+	return []action{{name: "DescribeInstanceTypes", run: describeInstanceTypes}}
 }
 
 type cardXML struct {

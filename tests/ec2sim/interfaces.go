@@ -9,7 +9,7 @@ import (
 )
 
 func interfaceActions() []action {
-	return []action{{name: "DescribeNetworkInterfaces", dryRun: true, run: describeInterfaces}}
+	return []action{{name: "DescribeNetworkInterfaces", run: describeInterfaces}}
 }
 
 type attachmentXML struct {
@@ -19,6 +19,7 @@ type attachmentXML struct {
 	DeviceIndex int32  `xml:"deviceIndex"`
 	CardIndex   int32  `xml:"networkCardIndex"`
 	Status      string `xml:"status"`
+	Deletes     bool   `xml:"deleteOnTermination"`
 }
 
 type address4XML struct {
@@ -77,24 +78,26 @@ func interfaceFields(w *World) fields[*NetworkInterface] {
 		}
 	}
 	return fields[*NetworkInterface]{
-		"network-interface-id":         func(n *NetworkInterface) []string { return one(n.ID) },
-		"subnet-id":                    func(n *NetworkInterface) []string { return one(n.SubnetID) },
-		"vpc-id":                       func(n *NetworkInterface) []string { return one(w.vpcID(n)) },
-		"availability-zone":            func(n *NetworkInterface) []string { return one(w.Subnets[n.SubnetID].Zone) },
-		"description":                  func(n *NetworkInterface) []string { return one(n.Description) },
-		"interface-type":               func(n *NetworkInterface) []string { return one(n.Type) },
-		"status":                       func(n *NetworkInterface) []string { return one(n.status()) },
-		"mac-address":                  func(n *NetworkInterface) []string { return one(n.MACAddress) },
-		"group-id":                     func(n *NetworkInterface) []string { return n.SecurityGroups },
-		"owner-id":                     func(*NetworkInterface) []string { return one(accountID) },
-		"source-dest-check":            func(n *NetworkInterface) []string { return one(strconv.FormatBool(n.checks())) },
-		"private-ip-address":           func(n *NetworkInterface) []string { return textsOf(valid(n.PrimaryIPv4)) },
-		"addresses.private-ip-address": func(n *NetworkInterface) []string { return textsOf(n.ipv4()) },
-		"ipv6-addresses.ipv6-address":  func(n *NetworkInterface) []string { return textsOf(n.ipv6()) },
-		"attachment.instance-id":       attached(func(n *NetworkInterface) string { return n.InstanceID }),
-		"attachment.instance-owner-id": attached(func(n *NetworkInterface) string { return n.owner() }),
-		"attachment.status":            attached(func(n *NetworkInterface) string { return n.AttachmentStatus }),
-		"attachment.device-index":      attached(func(n *NetworkInterface) string { return strconv.Itoa(int(n.DeviceIndex)) }),
+		"network-interface-id":          func(n *NetworkInterface) []string { return one(n.ID) },
+		"subnet-id":                     func(n *NetworkInterface) []string { return one(n.SubnetID) },
+		"vpc-id":                        func(n *NetworkInterface) []string { return one(w.vpcID(n)) },
+		"availability-zone":             func(n *NetworkInterface) []string { return one(w.Subnets[n.SubnetID].Zone) },
+		"description":                   func(n *NetworkInterface) []string { return one(n.Description) },
+		"interface-type":                func(n *NetworkInterface) []string { return one(n.Type) },
+		"status":                        func(n *NetworkInterface) []string { return one(n.status()) },
+		"mac-address":                   func(n *NetworkInterface) []string { return one(n.MACAddress) },
+		"group-id":                      func(n *NetworkInterface) []string { return n.SecurityGroups },
+		"owner-id":                      func(*NetworkInterface) []string { return one(accountID) },
+		"source-dest-check":             func(n *NetworkInterface) []string { return one(strconv.FormatBool(n.checks())) },
+		"private-ip-address":            func(n *NetworkInterface) []string { return textsOf(valid(n.PrimaryIPv4)) },
+		"addresses.private-ip-address":  func(n *NetworkInterface) []string { return textsOf(n.ipv4()) },
+		"ipv6-addresses.ipv6-address":   func(n *NetworkInterface) []string { return textsOf(n.ipv6()) },
+		"attachment.instance-id":        attached(func(n *NetworkInterface) string { return n.InstanceID }),
+		"attachment.instance-owner-id":  attached(func(n *NetworkInterface) string { return n.owner() }),
+		"attachment.status":             attached(func(n *NetworkInterface) string { return n.AttachmentStatus }),
+		"attachment.attachment-id":      attached(func(n *NetworkInterface) string { return n.attachmentID() }),
+		"attachment.network-card-index": attached(func(n *NetworkInterface) string { return strconv.Itoa(int(n.NetworkCardIndex)) }),
+		"attachment.device-index":       attached(func(n *NetworkInterface) string { return strconv.Itoa(int(n.DeviceIndex)) }),
 	}
 }
 
@@ -164,8 +167,8 @@ func (w *World) toInterfaceXML(n *NetworkInterface) networkInterfaceXML {
 	}
 	if n.AttachmentStatus != "" {
 		out.Attachment = &attachmentXML{
-			ID: "eni-attach-" + strings.TrimPrefix(n.ID, "eni-"), InstanceID: n.InstanceID, Owner: n.owner(),
-			DeviceIndex: n.DeviceIndex, CardIndex: n.NetworkCardIndex, Status: n.AttachmentStatus,
+			ID: n.attachmentID(), InstanceID: n.InstanceID, Owner: n.owner(), DeviceIndex: n.DeviceIndex, CardIndex: n.NetworkCardIndex,
+			Status: n.AttachmentStatus, Deletes: n.DeleteOnTermination,
 		}
 	}
 	for _, addr := range n.ipv4() {

@@ -45,6 +45,15 @@ func (p *params) list(name string) []string {
 	return out
 }
 
+// members reads name.1.field, name.2.field and so on.
+func (p *params) members(name, field string) []string {
+	var out []string
+	for i := 1; p.values.Has(indexed(name, i) + "." + field); i++ {
+		out = append(out, p.text(indexed(name, i)+"."+field))
+	}
+	return out
+}
+
 func indexed(name string, i int) string { return fmt.Sprintf("%s.%d", name, i) }
 
 // count reads a number; false when it was not sent.

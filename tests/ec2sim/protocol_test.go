@@ -102,7 +102,7 @@ func TestRawRequests(t *testing.T) {
 		{"an unknown action", signed, "Action=MakeTea&Version=2016-11-15", 400, "InvalidAction"},
 		{"an unknown version", signed, "Action=DescribeVpcs&Version=1999-01-01", 400, "NoSuchVersion"},
 		{"an unknown parameter", signed, "Action=DescribeVpcs&Version=2016-11-15&Colour=red", 400, "UnknownParameter"},
-		{"a dry run of what knows none", signed, "Action=AssignPrivateIpAddresses&Version=2016-11-15&NetworkInterfaceId=eni-1&Ipv4PrefixCount=1&DryRun=true", 400, "UnknownParameter"},
+		{"a dry run of what the SDK knows none of", signed, "Action=AssignPrivateIpAddresses&Version=2016-11-15&NetworkInterfaceId=eni-1&Ipv4PrefixCount=1&DryRun=true", 412, "DryRunOperation"},
 		{"not a number", signed, "Action=DescribeVpcs&Version=2016-11-15&MaxResults=many", 400, "InvalidParameterValue"},
 		{"not a form", signed, "Action=%zz", 400, "MalformedQueryString"},
 		{"all well", signed, "Action=DescribeVpcs&Version=2016-11-15", 200, ""},

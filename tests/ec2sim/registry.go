@@ -8,8 +8,6 @@ import "slices"
 // action is one of EC2's.
 type action struct {
 	name string
-	// dryRun: the action knows the parameter DryRun. Those that assign addresses do not.
-	dryRun bool
 	// writes: the action changes the world; EC2 words a refusal differently.
 	writes bool
 	// run reads the parameters, then acts. It holds the lock, and changes nothing when it fails.
@@ -20,6 +18,8 @@ type action struct {
 func registry() map[string]action {
 	all := map[string]action{}
 	for _, act := range slices.Concat(
+		attachActions(),
+		createActions(),
 		instanceActions(),
 		instanceTypeActions(),
 		interfaceActions(),

@@ -42,7 +42,7 @@ func loadReservations(inv v1alpha1.Inventory) (map[string]*Reservation, error) {
 }
 
 func reservationActions() []action {
-	return []action{{name: "GetSubnetCidrReservations", dryRun: true, run: getReservations}}
+	return []action{{name: "GetSubnetCidrReservations", run: getReservations}}
 }
 
 func getReservations(w *World, p *params) (answer, error) {

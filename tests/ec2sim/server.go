@@ -24,6 +24,7 @@ type Server struct {
 	mu    sync.Mutex
 	world *World
 	gates gates
+	stale staleness
 	calls []Call
 }
 
@@ -78,6 +79,13 @@ func (s *Server) Update(change func(*World) error) error {
 	return change(s.world)
 }
 
+// SetClock gives the server another clock than the machine's, for what takes time: throttling, attaching, staleness.
+func (s *Server) SetClock(now func() time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.world.now = now
+}
+
 // serve answers one request.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	// Larger than the SDK's largest request: 200 filter values.
@@ -122,17 +130,16 @@ func (s *Server) handle(r *http.Request, call Call) (answer, error) {
 	if s.gates.denied[call.Action] {
 		return nil, unauthorizedOperation(act, params.text("NetworkInterfaceId"))
 	}
-	if act.dryRun {
-		// EC2 answers a dry run before it looks at the other parameters.
-		dryRun, err := params.flag("DryRun")
-		if err != nil {
-			return nil, err
-		}
-		if dryRun {
-			return nil, dryRunOperation()
-		}
+	// EC2 answers a dry run before it looks at the other parameters. All actions know it, even those that the SDK cannot
+	// send it to: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/CommonParameters.html
+	dryRun, err := params.flag("DryRun")
+	if err != nil {
+		return nil, err
 	}
-	return act.run(s.world, params)
+	if dryRun {
+		return nil, dryRunOperation()
+	}
+	return s.act(act, params)
 }
 
 func requestID(n int) string {

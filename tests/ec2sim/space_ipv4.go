@@ -14,6 +14,8 @@ type space4 struct {
 	base uint32
 	// holder of each address: nil for a free one.
 	holder []*holding
+	// reserved is the type of the reservation that an address is in; empty for none.
+	reserved []string
 }
 
 // holding says who holds an address, and as what.
@@ -43,6 +45,13 @@ func (w *World) space4(subnet *Subnet) space4 {
 	for _, i := range []int{0, 1, 2, 3, len(s.holder) - 1} {
 		if i < len(s.holder) {
 			s.holder[i] = aws
+		}
+	}
+	s.reserved = make([]string, len(s.holder))
+	for _, r := range w.Reservations {
+		at, ok := s.index(r.CIDR.Addr())
+		for i := at; ok && r.SubnetID == subnet.ID && i < len(s.holder) && r.CIDR.Contains(s.at(i)); i++ {
+			s.reserved[i] = r.Type
 		}
 	}
 	for _, nic := range w.Interfaces {
@@ -91,23 +100,28 @@ func (s space4) free() int {
 	return n
 }
 
-// freeAddrs gives the lowest n free addresses, or all if there are fewer. EC2 scatters them; here tests can foresee.
+// freeAddrs gives the lowest n free addresses, or all if there are fewer. EC2 scatters them; here tests can foresee. It
+// chooses none out of a reservation: those of type prefix are for prefixes, those of type explicit for what users name.
+// https://docs.aws.amazon.com/vpc/latest/userguide/subnet-cidr-reservation.html
 func (s space4) freeAddrs(n int) []netip.Addr {
 	var out []netip.Addr
 	for i := 0; i < len(s.holder) && len(out) < n; i++ {
-		if s.holder[i] == nil {
+		if s.holder[i] == nil && s.reserved[i] == "" {
 			out = append(out, s.at(i))
 		}
 	}
 	return out
 }
 
-// freeBlocks gives the lowest n free aligned /28, or all if there are fewer.
+// freeBlocks gives the lowest n free aligned /28, or all if there are fewer: first those of reservations of type prefix,
+// then what nobody has reserved (a maintainer in https://github.com/aws/amazon-vpc-cni-k8s/issues/2749).
 func (s space4) freeBlocks(n int) []netip.Prefix {
 	var out []netip.Prefix
-	for i := 0; i+block4 <= len(s.holder) && len(out) < n; i += block4 {
-		if s.isFree(i) {
-			out = append(out, netip.PrefixFrom(s.at(i), 28))
+	for _, kind := range []string{"prefix", ""} {
+		for i := 0; i+block4 <= len(s.holder) && len(out) < n; i += block4 {
+			if s.isFree(i) && s.reserved[i] == kind && s.reserved[i+block4-1] == kind {
+				out = append(out, netip.PrefixFrom(s.at(i), 28))
+			}
 		}
 	}
 	return out

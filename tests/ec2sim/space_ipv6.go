@@ -5,6 +5,7 @@ package ec2sim
 
 import (
 	"encoding/binary"
+	"maps"
 	"net/netip"
 	"slices"
 )
@@ -14,6 +15,8 @@ type space6 struct {
 	cidr   netip.Prefix
 	addrs  map[netip.Addr]*NetworkInterface
 	blocks map[netip.Prefix]*NetworkInterface
+	// reservations by CIDR, with their types.
+	reservations map[netip.Prefix]string
 }
 
 func (w *World) space6(subnet *Subnet) space6 {
@@ -21,6 +24,13 @@ func (w *World) space6(subnet *Subnet) space6 {
 		cidr:   subnet.IPv6CIDR.Masked(),
 		addrs:  map[netip.Addr]*NetworkInterface{},
 		blocks: map[netip.Prefix]*NetworkInterface{},
+
+		reservations: map[netip.Prefix]string{},
+	}
+	for _, r := range w.Reservations {
+		if r.SubnetID == subnet.ID && r.CIDR.Addr().Is6() {
+			s.reservations[r.CIDR.Masked()] = r.Type
+		}
 	}
 	for _, nic := range w.Interfaces {
 		if nic.SubnetID != subnet.ID {
@@ -55,6 +65,10 @@ func blockOf(addr netip.Addr) netip.Prefix { return netip.PrefixFrom(addr, 80).M
 func (s space6) freeAddrs(n int) []netip.Addr {
 	var out []netip.Addr
 	for addr := s.number(4); s.cidr.Contains(addr) && len(out) < n; addr = addr.Next() {
+		if in, kind := s.reservation(addr); kind != "" {
+			addr = lastAddr(in)
+			continue
+		}
 		if s.blocks[blockOf(addr)] != nil {
 			addr = lastAddr(blockOf(addr))
 			continue
@@ -66,11 +80,36 @@ func (s space6) freeAddrs(n int) []netip.Addr {
 	return out
 }
 
-// freeBlocks gives the lowest n free /80, or all if there are fewer.
+// reservation that an address is in; the type is empty for none.
+func (s space6) reservation(addr netip.Addr) (netip.Prefix, string) {
+	for cidr, kind := range s.reservations {
+		if cidr.Contains(addr) {
+			return cidr, kind
+		}
+	}
+	return netip.Prefix{}, ""
+}
+
+// freeBlocks gives the lowest n free /80, or all if there are fewer: first those of reservations of type prefix, then
+// what nobody has reserved.
 func (s space6) freeBlocks(n int) []netip.Prefix {
 	var out []netip.Prefix
 	taken := s.takenBlocks()
+	for _, cidr := range slices.SortedFunc(maps.Keys(s.reservations), netip.Prefix.Compare) {
+		if s.reservations[cidr] != "prefix" {
+			continue
+		}
+		for block := blockOf(cidr.Addr()); cidr.Contains(block.Addr()) && len(out) < n; block = blockOf(lastAddr(block).Next()) {
+			if !taken[block] {
+				out = append(out, block)
+			}
+		}
+	}
 	for block := blockOf(s.cidr.Addr()); s.cidr.Contains(block.Addr()) && len(out) < n; block = blockOf(lastAddr(block).Next()) {
+		if cidr, kind := s.reservation(block.Addr()); kind != "" {
+			block = blockOf(lastAddr(cidr))
+			continue
+		}
 		if !taken[block] {
 			out = append(out, block)
 		}

@@ -9,7 +9,7 @@ import (
 )
 
 func subnetActions() []action {
-	return []action{{name: "DescribeSubnets", dryRun: true, run: describeSubnets}}
+	return []action{{name: "DescribeSubnets", run: describeSubnets}}
 }
 
 type subnetXML struct {

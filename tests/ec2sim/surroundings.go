@@ -88,7 +88,7 @@ func loadItems(inv v1alpha1.Inventory) (map[string]map[string]Item, error) {
 func surroundingsActions() []action {
 	var out []action
 	for _, k := range kinds() {
-		out = append(out, action{name: k.action, dryRun: true, run: k.describe})
+		out = append(out, action{name: k.action, run: k.describe})
 	}
 	return out
 }

@@ -12,15 +12,12 @@ import (
 
 // Throttle makes calls take tokens out of AWS's buckets from now on; all are full at first. A call that finds none is
 // answered with RequestLimitExceeded. Each action of an account and region has a bucket of its own, which everything
-// that calls it shares. now is the clock; nil is the machine's.
+// that calls it shares.
 // https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
-func (s *Server) Throttle(now func() time.Time) {
-	if now == nil {
-		now = time.Now
-	}
+func (s *Server) Throttle() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.gates.buckets = &buckets{now: now, of: map[string]*bucket{}}
+	s.gates.buckets = buckets{}
 }
 
 // Spend takes all tokens of an action, as another program of the account would. Calls have to be throttled.
@@ -28,16 +25,13 @@ func (s *Server) Spend(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	call := Call{Action: name, Params: url.Values{"MaxResults": {"5"}}}
-	for s.gates.buckets.take(call) == nil {
+	for s.gates.buckets.take(call, s.world.now()) == nil {
 		continue
 	}
 }
 
 // buckets by action, and "unfiltered" in front of it for calls that neither filter nor page.
-type buckets struct {
-	now func() time.Time
-	of  map[string]*bucket
-}
+type buckets map[string]*bucket
 
 // bucket holds tokens up to a size, and gets some each second.
 type bucket struct {
@@ -62,20 +56,19 @@ func (s *Server) throttle(_ *http.Request, call Call) error {
 	if s.gates.buckets == nil {
 		return nil
 	}
-	return s.gates.buckets.take(call)
+	return s.gates.buckets.take(call, s.world.now())
 }
 
-func (b *buckets) take(call Call) error {
+func (b buckets) take(call Call, now time.Time) error {
 	size, refill := allowance(call.Action)
 	key := call.Action
 	if isRead(call.Action) && !narrowed(call) {
 		key, size, refill = "unfiltered "+key, 50, 10
 	}
-	now := b.now()
-	if b.of[key] == nil {
-		b.of[key] = &bucket{size: size, refill: refill, tokens: size, at: now}
+	if b[key] == nil {
+		b[key] = &bucket{size: size, refill: refill, tokens: size, at: now}
 	}
-	if !b.of[key].take(now) {
+	if !b[key].take(now) {
 		return RequestLimitExceeded()
 	}
 	return nil

@@ -36,7 +36,8 @@ func TestThrottle(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			server, client := start(t, small())
 			now := time.Unix(0, 0)
-			server.Throttle(func() time.Time { return now })
+			server.SetClock(func() time.Time { return now })
+			server.Throttle()
 			passed := func() int {
 				for n := 0; ; n++ {
 					if got, _ := code(t, tt.call(context.Background(), client)); got == "RequestLimitExceeded" {

@@ -9,7 +9,7 @@ import (
 )
 
 func vpcActions() []action {
-	return []action{{name: "DescribeVpcs", dryRun: true, run: describeVPCs}}
+	return []action{{name: "DescribeVpcs", run: describeVPCs}}
 }
 
 type vpcXML struct {

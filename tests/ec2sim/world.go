@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/underlay-dev/kubectl-underlay/api/v1alpha1"
 )
@@ -25,6 +26,14 @@ type World struct {
 	Reservations map[string]*Reservation
 	// Items that are only shown, by the action that shows them, and id.
 	Items map[string]map[string]Item
+
+	// created counts interfaces, and made remembers by client token which request made which.
+	created int
+	made    map[string]making
+	// attachTakes is how long attaching and detaching take.
+	attachTakes time.Duration
+	// now is the clock.
+	now func() time.Time
 }
 
 // VPC with its tags.
@@ -59,6 +68,12 @@ type NetworkInterface struct {
 	// FlagPrimaryIPv6 makes PrimaryIPv6 EC2's primary one. Few interfaces have it: it must be asked for at creation.
 	FlagPrimaryIPv6 bool
 	Description     string
+	// AttachmentID of the attachment, and whether EC2 deletes the interface with the instance.
+	AttachmentID        string
+	DeleteOnTermination bool
+
+	// settles is when attaching or detaching is done.
+	settles time.Time
 }
 
 // Load makes a world of an inventory. References must hold, and instance types must be known; whether addresses make
@@ -74,6 +89,8 @@ func Load(inv v1alpha1.Inventory) (*World, error) {
 		Instances:  map[string]*Instance{},
 		Interfaces: map[string]*NetworkInterface{},
 		Types:      types,
+		made:       map[string]making{},
+		now:        time.Now,
 	}
 	if w.Reservations, err = loadReservations(inv); err != nil {
 		return nil, err
@@ -174,7 +191,7 @@ func (w *World) AddInterface(nic NetworkInterface) error {
 	return nil
 }
 
-// RemoveInstance terminates an instance and deletes its interfaces.
+// RemoveInstance takes an instance away with its interfaces.
 func (w *World) RemoveInstance(id string) {
 	delete(w.Instances, id)
 	maps.DeleteFunc(w.Interfaces, func(_ string, nic *NetworkInterface) bool { return nic.InstanceID == id })

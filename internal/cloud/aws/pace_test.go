@@ -62,7 +62,8 @@ func TestPaceKeepsWithinBuckets(t *testing.T) {
 				Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", "")})
 			began := time.Now()
 			now := began
-			server.Throttle(func() time.Time { return now })
+			server.SetClock(func() time.Time { return now })
+			server.Throttle()
 			limiter := newPace().limiter(operation)
 			n := 0
 			for ; now.Before(began.Add(time.Minute)); n++ {
@@ -96,7 +97,7 @@ func TestEveryAttemptIsPaced(t *testing.T) {
 // TestOthersEmptiedTheBucket takes a snapshot when another program has just used all of the account's calls.
 func TestOthersEmptiedTheBucket(t *testing.T) {
 	server, nodes, options := one(t)
-	server.Throttle(nil)
+	server.Throttle()
 	server.Spend("DescribeNetworkInterfaces")
 	if _, err := New(options).Snapshot(t.Context(), nodes); err != nil {
 		t.Error(err)
