@@ -34,7 +34,7 @@ permissions, CRDs and the namespace underlay-system with all that is in it.
 
 As long as pods hold addresses it refuses: their network would break when they are deleted. --force removes all the same.
 Running it again completes what an earlier run left. Nothing is changed in the cloud. The programs of the CNI stay on the
-nodes (/opt/cni/bin/underlay and portmap), where pods that are left may need them to be deleted.
+nodes (/opt/cni/bin/underlay, portmap and loopback), where pods that are left may need them to be deleted.
 
 Where networks or CRDs come from git, stop that first, or they come back; --keep-crds leaves the CRDs to who manages them.`,
 		Example: `  # See what would go

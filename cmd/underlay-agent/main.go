@@ -48,7 +48,7 @@ func run(ctx context.Context) error {
 	flags.StringVar(&options.Paths.CNIBin, "cni-bin-dir", "/host/opt/cni/bin", "the host's folder of CNI programs")
 	flags.StringVar(&options.Paths.CNIConf, "cni-conf-dir", "/host/etc/cni/net.d", "the host's folder of CNI configurations")
 	flags.StringVar(&options.Paths.Sysctl, "sysctl-dir", "/host/proc/sys", "the host's /proc/sys")
-	flags.StringVar(&options.Paths.Plugins, "plugins-dir", "/opt/underlay/bin", "the folder with our CNI programs, underlay and portmap")
+	flags.StringVar(&options.Paths.Plugins, "plugins-dir", "/opt/underlay/bin", "the folder with the CNI programs underlay, portmap and loopback")
 	flags.StringVar(&options.HealthAddress, "health-address", "127.0.0.1:9441", "serve /healthz and /readyz here; 0: do not")
 	flags.StringVar(&options.MetricsAddress, "metrics-address", "0", "serve Prometheus' /metrics here; 0: do not")
 	_ = flags.Parse(os.Args[1:]) // exits by itself

@@ -58,14 +58,14 @@ func metadata(t *testing.T, image archive) {
 	}
 }
 
-// binaries are the programs that the image must hold: each main of ours but the plugin's, and portmap.
+// binaries are the programs that the image must hold: each main of ours but the plugin's, portmap and loopback.
 func binaries(t *testing.T) []string {
 	t.Helper()
 	mains, err := filepath.Glob("../../cmd/underlay-*")
 	if err != nil {
 		t.Fatal(err)
 	}
-	paths := []string{"/opt/underlay/bin/portmap", "/opt/underlay/bin/underlay"}
+	paths := []string{"/opt/underlay/bin/loopback", "/opt/underlay/bin/portmap", "/opt/underlay/bin/underlay"}
 	for _, main := range mains {
 		paths = append(paths, "/usr/local/bin/"+filepath.Base(main))
 	}

@@ -5,6 +5,7 @@ module github.com/underlay-dev/kubectl-underlay/internal/tools/image
 go 1.26.0
 
 tool (
+	github.com/containernetworking/plugins/plugins/main/loopback
 	github.com/containernetworking/plugins/plugins/meta/portmap
 	github.com/google/go-containerregistry/cmd/crane
 )

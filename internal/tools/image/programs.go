@@ -12,13 +12,14 @@ import (
 	"path/filepath"
 )
 
-// cniPlugins is the module that portmap comes from; go.mod says in which version.
+// cniPlugins is the module that portmap and loopback come from; go.mod says in which version.
 const cniPlugins = "github.com/containernetworking/plugins"
 
 // program is an executable of the image.
 type program struct {
-	name string
-	path string // in the image
+	name   string
+	path   string // in the image
+	plugin string // the folder below cniPlugins' plugins; empty: it is our own
 }
 
 // programs lists what the image runs, which is each cmd/underlay-*, and the CNI plugins that the agent copies to its host.
@@ -27,9 +28,13 @@ func (b build) programs() ([]program, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := []program{{"underlay", "opt/underlay/bin/underlay"}, {"portmap", "opt/underlay/bin/portmap"}}
+	list := []program{
+		{name: "underlay", path: "opt/underlay/bin/underlay"},
+		{name: "portmap", path: "opt/underlay/bin/portmap", plugin: "meta"},
+		{name: "loopback", path: "opt/underlay/bin/loopback", plugin: "main"},
+	}
 	for _, main := range mains {
-		list = append(list, program{filepath.Base(main), "usr/local/bin/" + filepath.Base(main)})
+		list = append(list, program{name: filepath.Base(main), path: "usr/local/bin/" + filepath.Base(main)})
 	}
 	return list, nil
 }
@@ -39,10 +44,12 @@ func (b build) compile(ctx context.Context, arch string, programs []program, fol
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
 	}
-	var ours []string
+	var ours, plugins []string
 	for _, p := range programs {
-		if p.name != "portmap" {
+		if p.plugin == "" {
 			ours = append(ours, "./cmd/"+p.name)
+		} else {
+			plugins = append(plugins, cniPlugins+"/plugins/"+p.plugin+"/"+p.name)
 		}
 	}
 	variables := fmt.Sprintf("-X main.version=%s -X main.commit=%s -X main.date=%s", b.version, b.commit, b.date)
@@ -55,7 +62,7 @@ func (b build) compile(ctx context.Context, arch string, programs []program, fol
 		return fmt.Errorf("find the version of %s: %w", cniPlugins, err)
 	}
 	variables = fmt.Sprintf("-X %s/pkg/utils/buildversion.BuildVersion=%s", cniPlugins, bytes.TrimSpace(version))
-	return goBuild(ctx, pins, arch, variables, filepath.Join(folder, "portmap"), cniPlugins+"/plugins/meta/portmap")
+	return goBuild(ctx, pins, arch, variables, folder+string(filepath.Separator), plugins...)
 }
 
 // goBuild compiles for linux, statically, the way the Makefile does: Go's cache then holds each package once.

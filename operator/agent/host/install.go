@@ -17,8 +17,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// programs that runtimes need of us.
-func programs() []string { return []string{"underlay", "portmap"} }
+// program is one that a runtime needs in its folder of CNI programs.
+type program struct {
+	name string
+	// ours is of this release whatever is there. Others' are left as they are: a node's distribution brings them too.
+	ours bool
+}
+
+// programs that runtimes need to start pods: loopback for each, and those of the default configuration.
+func programs() []program { return []program{{"underlay", true}, {"portmap", false}, {"loopback", false}} }
 
 const (
 	programMode = 0o755
@@ -28,9 +35,13 @@ const (
 // install copies our CNI programs to where runtimes look for them, unless they are there already.
 func (h *Host) install() error {
 	var errs []error
-	for _, name := range programs() {
-		if err := h.installProgram(filepath.Join(h.paths.Plugins, name), filepath.Join(h.paths.CNIBin, name)); err != nil {
-			errs = append(errs, fmt.Errorf("install the CNI program %s: %w", name, err))
+	for _, p := range programs() {
+		target := filepath.Join(h.paths.CNIBin, p.name)
+		if _, err := os.Stat(target); err == nil && !p.ours {
+			continue
+		}
+		if err := h.installProgram(filepath.Join(h.paths.Plugins, p.name), target); err != nil {
+			errs = append(errs, fmt.Errorf("install the CNI program %s: %w", p.name, err))
 		}
 	}
 	return errors.Join(errs...)

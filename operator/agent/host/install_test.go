@@ -27,8 +27,8 @@ func newHost(t *testing.T) (*Host, *bytes.Buffer) {
 		NodeFile: filepath.Join(root, "node.json"), Store: filepath.Join(root, "run"), Plugins: filepath.Join(root, "plugins"),
 		CNIBin: filepath.Join(root, "bin"), CNIConf: filepath.Join(root, "net.d"), Sysctl: filepath.Join(root, "sysctl"),
 	}
-	for _, name := range programs() {
-		write(t, filepath.Join(paths.Plugins, name), "the program "+name)
+	for _, p := range programs() {
+		write(t, filepath.Join(paths.Plugins, p.name), "the program "+p.name)
 	}
 	var log bytes.Buffer
 	return New(paths, slog.New(slog.NewTextHandler(&log, nil))), &log
@@ -155,5 +155,19 @@ func TestInstallWithoutSource(t *testing.T) {
 	}
 	if got := read(t, filepath.Join(h.paths.CNIBin, "portmap")); got != "the program portmap" {
 		t.Errorf("the other program is %q", got)
+	}
+}
+
+// TestInstallBesideOthers: what a distribution brings stays, and what it lacks is added.
+func TestInstallBesideOthers(t *testing.T) {
+	h, _ := newHost(t)
+	for _, name := range []string{"underlay", "loopback"} {
+		write(t, filepath.Join(h.paths.CNIBin, name), "the distribution's")
+	}
+	must(t, h.install())
+	for name, want := range map[string]string{"underlay": "the program underlay", "loopback": "the distribution's", "portmap": "the program portmap"} {
+		if got := read(t, filepath.Join(h.paths.CNIBin, name)); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
 	}
 }
