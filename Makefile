@@ -21,7 +21,7 @@ export GOFLAGS := -trimpath -buildvcs=false
 TOOL    := go tool -modfile=internal/tools/go.mod
 RELEASE := go tool -modfile=internal/tools/release/go.mod goreleaser
 
-.PHONY: help build image test lint generate demo bench release-snapshot clean
+.PHONY: help build image test lint generate demo cluster-up cluster-down bench release-snapshot clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,12 @@ generate: ## Bring generated files up to date
 
 demo: ## Show the plugin at work, on a real API server and a simulated EC2; KEEP=1 leaves them to play with
 	@go run ./tests/demo $(if $(KEEP),-keep)
+
+cluster-up: ## Start a two-node cluster in virtual machines on a simulated VPC, to play with; needs root
+	@go run ./tests/cluster/run up
+
+cluster-down: ## End that cluster
+	@go run ./tests/cluster/run down
 
 bench: ## Measure; figures go to build/bench
 	@go run ./tests/bench

@@ -59,7 +59,7 @@ type ControlPlane struct {
 	Bin string
 
 	env     *envtest.Environment
-	scratch *scratch
+	files   *files
 	once    sync.Once // guards stopping
 	stopped chan struct{}
 	stopErr error
@@ -78,13 +78,13 @@ func Start(ctx context.Context, opts Options) (*ControlPlane, error) {
 	if err != nil {
 		return nil, err
 	}
-	scratch, err := newScratch()
+	files, err := newFiles()
 	if err != nil {
 		return nil, err
 	}
-	c := &ControlPlane{Bin: bin, scratch: scratch, stopped: make(chan struct{}), onThread: make(chan func())}
+	c := &ControlPlane{Bin: bin, files: files, stopped: make(chan struct{}), onThread: make(chan func())}
 	if c.env, err = c.environment(opts); err != nil {
-		return nil, errors.Join(err, scratch.remove())
+		return nil, errors.Join(err, files.remove())
 	}
 	c.env.CRDs, c.env.CRDDirectoryPaths, c.env.ErrorIfCRDPathMissing = definitions, opts.CRDDirs, true
 	if err := c.start(); err != nil {
@@ -99,11 +99,11 @@ func Start(ctx context.Context, opts Options) (*ControlPlane, error) {
 // environment describes the processes to envtest. All paths are explicit, so that envtest's own environment variables
 // cannot point it at other programs.
 func (c *ControlPlane) environment(opts Options) (*envtest.Environment, error) {
-	etcd, err := c.scratch.launcher(filepath.Join(c.Bin, "etcd"))
+	etcd, err := c.files.launcher(filepath.Join(c.Bin, "etcd"))
 	if err != nil {
 		return nil, err
 	}
-	apiserver, err := c.scratch.launcher(filepath.Join(c.Bin, "kube-apiserver"))
+	apiserver, err := c.files.launcher(filepath.Join(c.Bin, "kube-apiserver"))
 	if err != nil {
 		return nil, err
 	}
@@ -114,12 +114,12 @@ func (c *ControlPlane) environment(opts Options) (*envtest.Environment, error) {
 		CRDInstallOptions:        envtest.CRDInstallOptions{MaxTime: startTimeout, PollInterval: 50 * time.Millisecond},
 	}
 	env.ControlPlane.KubectlPath = filepath.Join(c.Bin, "kubectl")
-	env.ControlPlane.Etcd = &envtest.Etcd{Path: etcd, DataDir: c.scratch.path("etcd"), Out: c.scratch.etcd, Err: c.scratch.etcd}
+	env.ControlPlane.Etcd = &envtest.Etcd{Path: etcd, DataDir: c.files.Path("etcd"), Out: c.files.etcd, Err: c.files.etcd}
 	env.ControlPlane.Etcd.Configure().Set("unsafe-no-fsync", "true").Set("log-level", "error")
 
 	server := env.ControlPlane.GetAPIServer()
-	server.Path, server.CertDir = apiserver, c.scratch.path("apiserver")
-	server.Out, server.Err = c.scratch.apiserver, c.scratch.apiserver
+	server.Path, server.CertDir = apiserver, c.files.Path("apiserver")
+	server.Out, server.Err = c.files.apiserver, c.files.apiserver
 	server.Configure().Set("advertise-address", advertised)
 	for _, arg := range opts.APIServerArgs {
 		name, value, ok := strings.Cut(strings.TrimLeft(arg, "-"), "=")
@@ -150,7 +150,7 @@ func (c *ControlPlane) start() error {
 		}
 	}()
 	if err := <-started; err != nil {
-		return fmt.Errorf("start the control plane: %w%s", err, c.scratch.lastWords())
+		return fmt.Errorf("start the control plane: %w%s", err, c.files.lastWords())
 	}
 	c.User = User{Config: c.env.Config, kubeconfig: c.env.KubeConfig}
 	return nil
@@ -170,7 +170,7 @@ func (c *ControlPlane) RestartAPIServer(meanwhile func()) error {
 		done <- server.Start()
 	}
 	if err := <-done; err != nil {
-		return fmt.Errorf("restart the API server: %w%s", err, c.scratch.lastWords())
+		return fmt.Errorf("restart the API server: %w%s", err, c.files.lastWords())
 	}
 	return nil
 }
@@ -180,9 +180,9 @@ func (c *ControlPlane) Stop() error {
 	c.once.Do(func() {
 		defer close(c.stopped)
 		if err := c.env.Stop(); err != nil {
-			c.stopErr = fmt.Errorf("stop the control plane: %w%s", err, c.scratch.lastWords())
+			c.stopErr = fmt.Errorf("stop the control plane: %w%s", err, c.files.lastWords())
 		}
-		c.stopErr = errors.Join(c.stopErr, c.scratch.remove())
+		c.stopErr = errors.Join(c.stopErr, c.files.remove())
 	})
 	return c.stopErr
 }

@@ -30,7 +30,7 @@ func hang() error {
 	if err != nil {
 		return err
 	}
-	fmt.Println(plane.scratch.dir)
+	fmt.Println(plane.files.Path())
 	_, err = io.Copy(io.Discard, os.Stdin)
 	return err
 }
@@ -57,7 +57,7 @@ func TestStopLeavesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := plane.scratch.dir
+	dir := plane.files.Path()
 	if running := processes(t, dir); len(running) != 2 {
 		t.Errorf("%d processes run, want etcd and kube-apiserver:\n%s", len(running), strings.Join(running, "\n"))
 	}
@@ -115,48 +115,11 @@ func TestKilledProcessLeavesNothing(t *testing.T) {
 			t.Fatalf("still running:\n%s", strings.Join(processes(t, dir), "\n"))
 		}
 	}
-	expectAbandonedRemoved(t, dir)
-}
-
-// expectAbandonedRemoved checks that a folder which its owner has left goes away, but not before its time.
-func expectAbandonedRemoved(t *testing.T, dir string) {
-	t.Helper()
-	removeAbandoned()
-	if _, err := os.Stat(dir); err != nil {
-		t.Errorf("a folder as young as this one may belong to somebody: %v", err)
-	}
-	old := time.Now().Add(-2 * scratchGrace)
-	if err := os.Chtimes(filepath.Join(dir, "lock"), old, old); err != nil {
-		t.Fatal(err)
-	}
-	removeAbandoned()
-	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("folder %s is still there: %v", dir, err)
-	}
-}
-
-func TestLockedFolderStays(t *testing.T) {
-	t.Setenv("TMPDIR", t.TempDir())
-	mine, err := newScratch()
-	if err != nil {
-		t.Fatal(err)
-	}
-	old := time.Now().Add(-2 * scratchGrace)
-	if err := os.Chtimes(mine.path("lock"), old, old); err != nil {
-		t.Fatal(err)
-	}
-	removeAbandoned()
-	if _, err := os.Stat(mine.dir); err != nil {
-		t.Errorf("a folder in use was removed: %v", err)
-	}
-	if err := mine.remove(); err != nil {
-		t.Error(err)
-	}
 }
 
 func TestLastWords(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
-	mine, err := newScratch()
+	mine, err := newFiles()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ type Server struct {
 	url      string
 	http     *http.Server
 	registry map[string]action
+	changed  func(*World) // called with mu held
 
 	mu    sync.Mutex
 	world *World
@@ -31,7 +32,16 @@ type Server struct {
 // Option changes a new server.
 type Option func(*options)
 
-type options struct{ address string }
+// OnChange has the function called with the world after each call that changed it, each Update, and at the start. It runs
+// while the world is locked: it must not call the server.
+func OnChange(changed func(*World)) Option {
+	return func(o *options) { o.changed = changed }
+}
+
+type options struct {
+	address string
+	changed func(*World)
+}
 
 // Address sets host and port to listen on, in place of a free port of 127.0.0.1.
 func Address(address string) Option {
@@ -40,7 +50,7 @@ func Address(address string) Option {
 
 // New starts a server that knows what the inventory says: each node with an instanceID is a running instance.
 func New(inv v1alpha1.Inventory, opts ...Option) (*Server, error) {
-	o := options{address: "127.0.0.1:0"}
+	o := options{address: "127.0.0.1:0", changed: func(*World) {}}
 	for _, opt := range opts {
 		opt(&o)
 	}
@@ -58,9 +68,11 @@ func New(inv v1alpha1.Inventory, opts ...Option) (*Server, error) {
 	s := &Server{
 		url:      "http://" + listener.Addr().String(),
 		registry: registry(),
+		changed:  o.changed,
 		world:    world,
 		gates:    gates{denied: map[string]bool{}},
 	}
+	s.changed(world)
 	s.http = &http.Server{Handler: http.HandlerFunc(s.serve), ReadHeaderTimeout: 10 * time.Second}
 	go s.http.Serve(listener) //nolint:errcheck // it always ends with ErrServerClosed
 	return s, nil
@@ -76,7 +88,9 @@ func (s *Server) Close() { _ = s.http.Close() }
 func (s *Server) Update(change func(*World) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return change(s.world)
+	err := change(s.world)
+	s.changed(s.world)
+	return err
 }
 
 // SetClock gives the server another clock than the machine's, for what takes time: throttling, attaching, staleness.
@@ -139,7 +153,11 @@ func (s *Server) handle(r *http.Request, call Call) (answer, error) {
 	if dryRun {
 		return nil, dryRunOperation()
 	}
-	return s.act(act, params)
+	result, err := s.act(act, params)
+	if err == nil && act.writes {
+		s.changed(s.world)
+	}
+	return result, err
 }
 
 func requestID(n int) string {

@@ -114,6 +114,9 @@ func (p Program) command(ctx context.Context, dir, output string) *exec.Cmd {
 	for _, v := range p.Vars {
 		linker = append(linker, "-X", v)
 	}
+	if p.CGO {
+		linker = append(linker, "-linkmode", "external", "-extldflags", "-static")
+	}
 	args = append(args, "-ldflags="+strings.Join(linker, " "), "-tags="+strings.Join(p.Tags, ","), "-o", output, p.Package)
 
 	cgo := "CGO_ENABLED=0"

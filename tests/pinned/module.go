@@ -30,7 +30,7 @@ type Program struct {
 	Version string        // as shown to people
 	Vars    []string      // "package.variable=value", set by the linker
 	Tags    []string      // build tags
-	CGO     bool          // whether it needs a C compiler; static and without one otherwise
+	CGO     bool          // whether it needs a C compiler and static libraries; every program is static
 	Takes   time.Duration `json:"-"` // about how long a cold build lasts on two idle cores
 }
 

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"sync"
 	"time"
 
@@ -39,6 +40,13 @@ func steps(results *results) []step {
 		{"control plane programs", func(ctx context.Context, w io.Writer) error {
 			_, err := controlplane.Binaries(ctx, w)
 			return err
+		}},
+		{"cluster programs", func(ctx context.Context, w io.Writer) error {
+			if runtime.GOOS != "linux" || os.Geteuid() != 0 {
+				fmt.Fprintln(w, "not built: clusters need root on Linux")
+				return nil
+			}
+			return runCommand(ctx, w, "go", "run", "./tests/cluster/run", "build")
 		}},
 		{"tests", func(ctx context.Context, w io.Writer) error { return runTests(ctx, w, results) }},
 		{"tests in a virtual machine", func(ctx context.Context, w io.Writer) error { return runVMTests(ctx, w, results) }},

@@ -24,6 +24,25 @@ type apt struct {
 	updated  bool // whether this run has fetched the package lists
 }
 
+// Install installs those of the named Debian packages that are missing. Progress, which may be nil, hears about that and
+// nothing else.
+func Install(ctx context.Context, progress io.Writer, packages ...string) error {
+	if progress == nil {
+		progress = io.Discard
+	}
+	var missing []string
+	for _, name := range packages {
+		status, err := output(ctx, "", "dpkg-query", "--show", "--showformat=${db:Status-Status}", name)
+		if err != nil || string(status) != "installed" {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return (&apt{progress: progress}).install(ctx, missing...)
+}
+
 // install installs packages with what they need and nothing more.
 func (a *apt) install(ctx context.Context, packages ...string) error {
 	if err := a.require(packages...); err != nil {

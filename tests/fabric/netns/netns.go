@@ -87,6 +87,10 @@ func Current() (*Namespace, error) {
 	return &Namespace{file: file}, nil
 }
 
+// Here is the namespace that the process was started in. It can be worked in without any rights, and has neither path nor
+// descriptor.
+func Here() *Namespace { return &Namespace{} }
+
 // current is the path of the calling thread's namespace.
 func current() string { return "/proc/thread-self/ns/net" }
 
@@ -108,6 +112,9 @@ func (n *Namespace) FD() int { return int(n.file.Fd()) }
 // Do runs the function on a thread in the namespace. Sockets that it opens and processes that it starts stay there;
 // goroutines that it starts do not.
 func (n *Namespace) Do(do func() error) error {
+	if n.file == nil {
+		return do()
+	}
 	return onThread(func() error {
 		if err := unix.Setns(n.FD(), unix.CLONE_NEWNET); err != nil {
 			return fmt.Errorf("enter the network namespace %s: %w", n.Path(), err)

@@ -19,10 +19,13 @@ import (
 
 // prepare makes a bare initramfs a machine that tests can use.
 func prepare() error {
-	if err := mountAll(kernelMounts()); err != nil {
+	if err := loadModules("/modules"); err != nil {
 		return err
 	}
-	if err := loadModules("/modules"); err != nil {
+	if err := moveRoot(); err != nil {
+		return err
+	}
+	if err := mountAll(kernelMounts()); err != nil {
 		return err
 	}
 	if err := mountShares(); err != nil {
