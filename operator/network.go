@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	networkingv1 "k8s.io/api/networking/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -46,30 +47,67 @@ type networkFacts struct {
 	observed     bool
 	attachment   attachmentState
 	serviceCIDRs []string
-	// failed says what could not be written of its pools.
-	failed error
 }
 
 // writeNetworks brings status and finalizers up to date.
 func (o *operator) writeNetworks(ctx context.Context, facts []networkFacts) error {
 	return each(ctx, o.options.Writes, facts, func(f *networkFacts) error {
+		o.tellPools(f)
 		if err := o.finalize(ctx, f); err != nil {
 			return fmt.Errorf("network %s: %w", f.live.Name, err)
 		}
 		status := f.status()
-		if f.live.DeletionTimestamp != nil && !controllerutil.ContainsFinalizer(f.live, finalizer) || apiequality.Semantic.DeepEqual(f.live.Status, status) {
+		gone := f.live.DeletionTimestamp != nil && !controllerutil.ContainsFinalizer(f.live, finalizer)
+		if gone || apiequality.Semantic.DeepEqual(f.live.Status, status) || o.countedJustNow(f.live, status) {
 			return nil
 		}
 		after := *f.live
 		after.Status = status
-		if err := o.client.Status().Patch(ctx, &after, client.MergeFrom(f.live), client.FieldOwner(kube.FieldManager)); err != nil {
-			return fmt.Errorf("status of network %s: %w", f.live.Name, client.IgnoreNotFound(err))
+		if err := o.client.Status().Patch(ctx, &after, client.MergeFrom(f.live), client.FieldOwner(kube.FieldManager)); client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("status of network %s: %w", f.live.Name, err)
 		}
+		o.counted.Store(f.live.Name, time.Now())
 		for _, c := range news(f.live.Status.Conditions, status.Conditions, func(metav1.Condition) bool { return false }) {
 			o.event(&after, c.Status == metav1.ConditionTrue, c.Reason, "%s", c.Message)
 		}
 		return nil
 	})
+}
+
+// countedJustNow puts off a status in which nothing but the counts has changed: on a large cluster some node's always do.
+func (o *operator) countedJustNow(live *v1alpha1.UnderlayNetwork, status v1alpha1.UnderlayNetworkStatus) bool {
+	status.Usage = live.Status.Usage
+	last, _ := o.counted.Load(live.Name)
+	at, known := last.(time.Time)
+	wait := time.Until(at.Add(countEvery * o.options.Debounce))
+	if !known || wait <= 0 || !apiequality.Semantic.DeepEqual(live.Status, status) {
+		return false
+	}
+	o.pass(wait)
+	return true
+}
+
+// countEvery is how far apart two statuses are at least in which only counts differ, in debounces: five seconds by default,
+// as often as agents report.
+const countEvery = 100
+
+// tellPools tells of pools that came and went, all of a pass in one event.
+func (o *operator) tellPools(f *networkFacts) {
+	var created, deleted []string
+	for _, p := range f.pools {
+		switch {
+		case p.created:
+			created = append(created, p.live.Name)
+		case p.deleted:
+			deleted = append(deleted, p.live.Name)
+		}
+	}
+	if len(created) > 0 {
+		o.event(f.live, true, "PoolsCreated", "%s: %s", plan.Count(len(created), "new pool"), plan.Some(created))
+	}
+	if len(deleted) > 0 {
+		o.event(f.live, true, "PoolsDeleted", "%s, of which nothing was left: %s", plan.Count(len(deleted), "pool"), plan.Some(deleted))
+	}
 }
 
 // finalize sets our finalizer, and takes it away from a deleted network of which nothing is left.
@@ -118,11 +156,21 @@ func (o *operator) deleteAttachment(ctx context.Context, network *v1alpha1.Under
 	return nil
 }
 
+// failed is the first error of writing the pools.
+func (f *networkFacts) failed() error {
+	for _, p := range f.pools {
+		if p.failed != nil {
+			return p.failed
+		}
+	}
+	return nil
+}
+
 // derivedPools counts pools of ours that are still there.
 func (f *networkFacts) derivedPools() int {
 	n := 0
 	for _, p := range f.pools {
-		if p.derived && p.live != nil {
+		if p.derived && p.live != nil && !p.deleted {
 			n++
 		}
 	}
@@ -151,7 +199,7 @@ func (f *networkFacts) status() v1alpha1.UnderlayNetworkStatus {
 	out.Pools, out.Nodes, out.Usage = 0, 0, v1alpha1.Usage{}
 	nodes := map[string]bool{}
 	for _, p := range f.pools {
-		if p.live == nil {
+		if p.live == nil || p.deleted {
 			continue
 		}
 		out.Pools++
@@ -187,8 +235,8 @@ func (f *networkFacts) ready(status v1alpha1.UnderlayNetworkStatus) verdict {
 			text += "; pools stay as they are meanwhile"
 		}
 		return not(string(f.failure.Reason), text)
-	case f.failed != nil:
-		return not(reasonPoolsFailed, "some pools could not be written, it is tried again: "+f.failed.Error())
+	case f.failed() != nil:
+		return not(reasonPoolsFailed, "not all pools could be written; it is tried again: "+f.failed().Error())
 	case f.attachment != attachmentState{}:
 		return not(f.attachment.reason, f.attachment.message)
 	case status.Pools == 0 && len(f.findings) > 0:

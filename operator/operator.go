@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -51,6 +52,9 @@ type operator struct {
 	queue atomic.Pointer[queue]
 	// intent counts changes of what the plan depends on, but for the cloud.
 	intent atomic.Uint64
+
+	// counted is when each network's status was last written.
+	counted sync.Map
 
 	// Only the one pass that runs uses these.
 	last   *thought

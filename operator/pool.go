@@ -47,6 +47,10 @@ type outcome struct {
 	inSync     verdict
 	fault      fault
 	report     *v1alpha1.NodePool
+
+	// What came of it: created, deleted, or failed to be written.
+	created, deleted bool
+	failed           error
 }
 
 // decide says what becomes of each pool, by name. It is pure but for the memory.

@@ -16,9 +16,9 @@ import (
 
 // The reasons of the condition Exhausted.
 const (
-	reasonNoAddressFree  = "NoAddressFree"
-	reasonAddressesFree  = "AddressesFree"
-	reasonAllocationDone = "AllocationOff"
+	reasonNoAddressFree = "NoAddressFree"
+	reasonAddressesFree = "AddressesFree"
+	reasonHandsOutNone  = "HandsOutNone"
 )
 
 // status of the pool as it is now in the cluster. The agent counts what is held; the rest follows from the spec.
@@ -54,7 +54,7 @@ func (o *outcome) exhausted(live *v1alpha1.UnderlayPool, available int64) verdic
 	case available > 0:
 		return verdict{metav1.ConditionFalse, reasonAddressesFree, "addresses are free"}
 	case o.fault != (fault{}) || live.Spec.Allocation == v1alpha1.AllocationDisabled:
-		return verdict{metav1.ConditionTrue, reasonAllocationDone, "the pool hands out nothing: it is not valid, or its allocation is disabled"}
+		return verdict{metav1.ConditionTrue, reasonHandsOutNone, "the pool hands out nothing: it is not valid, or its allocation is disabled"}
 	}
 	return verdict{metav1.ConditionTrue, reasonNoAddressFree, fmt.Sprintf(
 		"all addresses are held, cool down or drain: bind another prefix to %s, or delete pods of node %s", live.Spec.Interface.ID, live.Spec.NodeName)}

@@ -47,6 +47,7 @@ func (o *operator) writePools(ctx context.Context, outcomes []outcome) (done boo
 			left.Store(true)
 			return nil
 		}
+		out.failed = err
 		return err
 	})
 	return !left.Load(), err
@@ -70,7 +71,7 @@ func (o *operator) writePool(ctx context.Context, out *outcome) error {
 			return err
 		}
 		o.tellRanges(out.live, written)
-		out.live = written
+		out.created, out.live = out.live == nil, written
 	}
 	status := out.status(out.live)
 	if apiequality.Semantic.DeepEqual(out.live.Status, status) {
@@ -94,7 +95,7 @@ func (o *operator) deletePool(ctx context.Context, out *outcome) error {
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("delete pool %s: %w", out.live.Name, err)
 	}
-	o.event(out.live, true, "Deleted", "nothing of %s is left for the pool", out.live.Spec.Interface.ID)
+	out.deleted = true
 	return nil
 }
 
