@@ -29,6 +29,14 @@ const (
 // NoManageTag on an interface, with the value "true", tells AWSVPCCNI to leave the interface alone.
 const NoManageTag = "node.k8s.amazonaws.com/no_manage"
 
+// Tags that other managers put on the interfaces that they manage.
+const (
+	// AWSVPCCNITag holds the instance's id: https://github.com/aws/amazon-vpc-cni-k8s/pull/1482
+	AWSVPCCNITag = "node.k8s.amazonaws.com/instance_id"
+	// CiliumENITag is "true": https://github.com/cilium/cilium/pull/21409
+	CiliumENITag = "io.cilium/cilium-managed"
+)
+
 // Inventory is everything observed of nodes and their cloud: what `kubectl underlay inspect -o yaml` prints and
 // `--inventory FILE` reads. It is a file, not a custom resource. Unknown fields are errors, except inside the verbatim
 // items at its end.

@@ -40,6 +40,7 @@ func run(ctx context.Context) error {
 	var options operator.Options
 	flags := flag.NewFlagSet("underlay-operator", flag.ExitOnError)
 	region := flags.String("region", "", "AWS region; by default from the environment, else from the nodes' zones")
+	role := flags.String("role-arn", os.Getenv("UNDERLAY_ROLE_ARN"), "AWS role to take, for nodes of another account (environment: UNDERLAY_ROLE_ARN)")
 	kubeconfig := flags.String("kubeconfig", "", "kubeconfig file; by default the pod's own service account")
 	showVersion := flags.Bool("version", false, "print the version and exit")
 	flags.DurationVar(&options.Refresh, "refresh", 0, "period of cloud snapshots (default 1m0s)")
@@ -66,7 +67,7 @@ func run(ctx context.Context) error {
 	}
 	config.UserAgent = "underlay-operator/" + version
 	options.Log.Info("starting", "version", version)
-	return operator.Run(ctx, config, aws.New(aws.Options{Region: *region}), options)
+	return operator.Run(ctx, config, aws.New(aws.Options{Region: *region, RoleARN: *role}), options)
 }
 
 func load(kubeconfig string) (*rest.Config, error) {

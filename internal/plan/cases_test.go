@@ -315,6 +315,20 @@ func TestSelection(t *testing.T) {
 					"of this interface: it is left alone"},
 		},
 		{
+			name: "interfaces with the tags of other IPAMs, of which none was found in the cluster",
+			change: func(inv *v1alpha1.Inventory) {
+				inv.Nodes[0].Interfaces[0].Tags = map[string]string{v1alpha1.AWSVPCCNITag: "i-0000", "cluster.k8s.amazonaws.com/name": "prod"}
+				inv.Nodes[0].Interfaces[1].Tags = map[string]string{v1alpha1.AWSVPCCNITag: "i-0000", v1alpha1.NoManageTag: "true"}
+				inv.Nodes[1].Interfaces[0].Tags = map[string]string{v1alpha1.CiliumENITag: "true"}
+			},
+			networks: []v1alpha1.UnderlayNetwork{network4("n", 1)},
+			want: []string{"n.1.v4.node-0000: 10.1.0.64/28", "n.1.v4.node-0001: 10.1.1.64/28",
+				"info interface-owned-by-other-ipam interface/eni-0000-0 (node-0000): the AWS VPC CNI (aws-node) hands out the addresses " +
+					"of this interface: it is left alone",
+				"info interface-owned-by-other-ipam interface/eni-0001-0 (node-0001): Cilium in ENI mode hands out the addresses " +
+					"of this interface: it is left alone"},
+		},
+		{
 			name: "two attachments of one name, two default networks",
 			networks: func() []v1alpha1.UnderlayNetwork {
 				a, b := network4("a", 0), network4("b", 1)

@@ -42,7 +42,7 @@ func (n *network) pools(v *view) []*v1alpha1.UnderlayPool {
 			}
 			chosen++
 			nic.chosen = true
-			if n.spec.Provider != v1alpha1.ProviderManual && !nic.foreign && !nic.doubled {
+			if n.spec.Provider != v1alpha1.ProviderManual && len(nic.foreign) == 0 && !nic.doubled {
 				out = n.poolsOn(nic, out)
 			}
 		}

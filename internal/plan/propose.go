@@ -49,7 +49,7 @@ func survey(v *view, given []*network) map[int32]*proposal {
 			p.taken = p.taken || slices.ContainsFunc(given, func(n *network) bool {
 				return n.invalid == nil && n.chooses(nic) && n.selects(on)
 			})
-			if linux && !nic.foreign && !nic.doubled {
+			if linux && len(nic.foreign) == 0 && !nic.doubled {
 				p.see(nic)
 			}
 		}

@@ -27,30 +27,33 @@ func (v *view) report() []Finding {
 			}
 			out = append(out, Finding{d.id, severity, n.object(), d.message, d.remedy})
 		}
-		if n.foreign && (n.chosen || n.carries()) {
-			out = append(out, v.foreign(n))
+		if len(n.foreign) > 0 && (n.chosen || n.carries()) {
+			out = append(out, foreign(n))
 		}
 	}
 	return out
 }
 
-func (v *view) foreign(n *nic) Finding {
+func foreign(n *nic) Finding {
 	f := Finding{ID: IDInterfaceOwnedByOtherIPAM, Severity: Info, Object: n.object(),
-		Message: fmt.Sprintf("%s hands out the addresses of this interface: it is left alone", v.others()),
+		Message: fmt.Sprintf("%s hands out the addresses of this interface: it is left alone", others(n.foreign)),
 		Remedy: fmt.Sprintf("nothing, if that is meant; otherwise attach an interface for pods of their own, tagged %s=true",
 			v1alpha1.NoManageTag)}
 	if n.chosen {
 		f.Severity = Warning
-		f.Message = fmt.Sprintf("a network chooses this interface, but %s hands out its addresses: no pool is made", v.others())
+		f.Message = fmt.Sprintf("a network chooses this interface, but %s hands out its addresses: no pool is made", others(n.foreign))
 		f.Remedy = fmt.Sprintf("attach an interface of its own for the network, tagged %s=true before it is attached, and choose that one",
 			v1alpha1.NoManageTag)
+	}
+	if slices.Contains(n.foreign, v1alpha1.CiliumENI) {
+		f.Remedy += ", and name that tag in Cilium's exclude-interface-tags"
 	}
 	return f
 }
 
-func (v *view) others() string {
-	names := make([]string, 0, len(v.otherIPAM))
-	for _, o := range v.otherIPAM {
+func others(ipams []v1alpha1.OtherIPAM) string {
+	names := make([]string, 0, len(ipams))
+	for _, o := range ipams {
 		switch o {
 		case v1alpha1.AWSVPCCNI:
 			names = append(names, "the AWS VPC CNI (aws-node)")

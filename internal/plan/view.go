@@ -34,8 +34,8 @@ type nic struct {
 	node *node
 	// subnet is nil if the inventory does not have it.
 	subnet *subnet
-	// foreign: another IPAM owns the interface.
-	foreign bool
+	// foreign are the other IPAMs that own the interface, or may take it.
+	foreign []v1alpha1.OtherIPAM
 	// doubled: another interface cannot be told from this one, so neither carries pools.
 	doubled bool
 	// chosen by a network.
@@ -166,12 +166,29 @@ func (v *view) nic(n *node, in *v1alpha1.Interface, subnets map[string]*subnet) 
 		Interface: in,
 		node:      n,
 		subnet:    subnets[in.SubnetID],
-		foreign:   len(v.otherIPAM) > 0 && in.Tags[v1alpha1.NoManageTag] != "true",
+		foreign:   v.owners(in),
 	}
 	out.addresses = make([]address, 0, 2+len(in.IPv4Prefixes)+len(in.SecondaryIPv4)+len(in.IPv6Prefixes)+len(in.SecondaryIPv6))
 	out.bind(v4, in.PrimaryIPv4, in.SecondaryIPv4, in.IPv4Prefixes)
 	out.bind(v6, in.PrimaryIPv6, in.SecondaryIPv6, in.IPv6Prefixes)
 	return out
+}
+
+// owners of an interface: those that run in the cluster, and whichever has left its tag on it, since that one may run
+// under another name, or come back. The user's tag keeps them off.
+func (v *view) owners(in *v1alpha1.Interface) []v1alpha1.OtherIPAM {
+	if in.Tags[v1alpha1.NoManageTag] == "true" {
+		return nil
+	}
+	out := slices.Clone(v.otherIPAM)
+	if in.Tags[v1alpha1.AWSVPCCNITag] != "" {
+		out = append(out, v1alpha1.AWSVPCCNI)
+	}
+	if in.Tags[v1alpha1.CiliumENITag] == "true" {
+		out = append(out, v1alpha1.CiliumENI)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 func (n *nic) bind(fam family, own netip.Addr, secondary []netip.Addr, prefixes []netip.Prefix) {
