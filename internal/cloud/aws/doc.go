@@ -7,6 +7,8 @@
 //
 // Invariants: it never writes; it describes by filter and page, never by a list of ids, since one missing id would
 // fail the whole call; a page of 1,000 nodes with providerIDs costs one call to find their VPC, and after that calls
-// grow with the pages of what the VPC holds. Each node is probed at most once, 190 to a call. Every error it returns
+// grow with the pages of what the VPC holds. Each node is probed at most once, 190 to a call. Attempts keep to half of
+// AWS's token buckets. What surrounds the nodes is read when asked for, and one subnet a call for its reservations; a
+// list that may not be read is named, and fails nothing. Every error it returns
 // is a *cloud.Error, without secrets.
 package aws
