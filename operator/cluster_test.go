@@ -222,6 +222,7 @@ func TestNewNode(t *testing.T) {
 	s.network(t, "ens5", 0)
 	s.operate(t, func(o *operator.Options) { o.Refresh = time.Hour })
 	s.expect(t, worker1Pool, first, "")
+	s.cloud.ForgetCalls()
 	inventory := readWalkthrough(t)
 	n := inventory.Nodes[1]
 	n.Name, n.InstanceID, n.ProviderID = "worker2", "i-2", "aws:///ap-southeast-1b/i-2"
@@ -229,14 +230,26 @@ func TestNewNode(t *testing.T) {
 	nic.ID, nic.MACAddress, nic.IPv4Prefixes, nic.IPv6Prefixes = "eni-22", "02:00:00:00:22:01", prefixList(second), nil
 	nic.PrimaryIPv4 = nic.PrimaryIPv4.Next()
 	n.InternalIPs, n.Interfaces = nil, []v1alpha1.Interface{nic}
-	if err := s.cloud.Update(func(w *ec2sim.World) error { return w.AddNode(n) }); err != nil {
-		t.Fatal(err)
-	}
 	inventory.Nodes = []v1alpha1.Node{n}
 	if err := s.client.Create(t.Context(), controlplane.NodesOf(inventory)[0]); err != nil {
 		t.Fatal(err)
 	}
+	// EC2 shows it only when it has been asked about it before.
+	eventually(t, func() error {
+		if s.cloud.Counts()["DescribeInstances"] == 0 {
+			return fmt.Errorf("EC2 was not asked")
+		}
+		return nil
+	})
+	if err := s.cloud.Update(func(w *ec2sim.World) error { return w.AddNode(n) }); err != nil {
+		t.Fatal(err)
+	}
 	s.expect(t, "ens5.0.v4.worker2", second, "")
+	for _, call := range s.cloud.Calls() {
+		if call.Params.Get("Filter.1.Name") == "vpc-id" && call.Action != "DescribeVpcs" {
+			t.Errorf("for one node all of its VPC was asked for: %v", call.Params)
+		}
+	}
 }
 
 // TestFindingsOfNetworks become conditions, with what to do.

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"time"
 
@@ -17,6 +16,14 @@ import (
 
 // maxBackoff is the longest pause after failures, in refreshes.
 const maxBackoff = 5
+
+const (
+	// maxUnknown nodes are looked up by themselves; of more, another snapshot costs fewer calls.
+	maxUnknown = 100
+	// maxLooks at nodes that the cloud does not show yet, each after twice the pause of the one before. Those that it
+	// shows still later wait for the next snapshot.
+	maxLooks = 5
+)
 
 // observation is what is known of the cloud.
 type observation struct {
@@ -57,7 +64,7 @@ func (o *observer) newest() observation {
 	return o.current
 }
 
-// nodeChanged asks for a snapshot soon, should a node not be in the newest.
+// nodeChanged asks the cloud soon, should the newest snapshot not know a node.
 func (o *observer) nodeChanged() {
 	select {
 	case o.wake <- struct{}{}:
@@ -65,33 +72,43 @@ func (o *observer) nodeChanged() {
 	}
 }
 
-// Start asks on a period, soon after nodes appear, and after failures with pauses that double.
+// Start asks on a period, soon about nodes that appear, and after failures with pauses that double.
 func (o *observer) Start(ctx context.Context) error {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	failures := 0
+	period, again := time.NewTimer(0), time.NewTimer(time.Hour)
+	defer period.Stop()
+	defer again.Stop()
+	failures, looks := 0, 0
 	for {
+		ok := true
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-timer.C:
+		case <-period.C:
+			ok = o.refresh(ctx)
 		case <-o.wake:
-			if failures > 0 {
-				continue // the next attempt sees the node too
-			}
+			looks = 0
 			if !pause(ctx, o.options.Debounce) {
 				return nil
 			}
-			if known, err := o.knowsAll(ctx); err == nil && known {
+			again.Reset(0)
+			continue
+		case <-again.C:
+			if failures > 0 {
+				continue // the next attempt sees the nodes too
+			}
+			var found bool
+			if found, ok = o.lookUp(ctx); !found && ok && looks < maxLooks {
+				again.Reset(o.options.Retry << looks)
+				looks++
+			}
+			if ok {
 				continue
 			}
 		}
-		if o.refresh(ctx) {
+		if failures++; ok {
 			failures = 0
-		} else {
-			failures++
 		}
-		timer.Reset(o.options.after(failures))
+		period.Reset(o.options.after(failures))
 	}
 }
 
@@ -119,27 +136,59 @@ func (o *observer) refresh(ctx context.Context) bool {
 		return false
 	}
 	failure := asCloudError(err)
-	o.mu.Lock()
-	o.current.number++
-	if o.current.failure = failure; failure == nil {
-		o.current.snapshot, o.current.begun = snapshot, begun
-	}
-	o.mu.Unlock()
 	o.measures.refreshed(failure, o.options.Now().Sub(begun))
-	if err != nil {
-		o.options.Log.Error(err, "cannot observe the cloud; pools stay as they are")
-	}
-	o.tell()
+	o.learn(failure, func(known *observation) { known.snapshot, known.begun = snapshot, begun })
 	return err == nil
 }
 
-// knowsAll says whether each node is an instance of the newest snapshot.
-func (o *observer) knowsAll(ctx context.Context) (bool, error) {
+// lookUp asks the cloud about nodes that the newest snapshot does not know, and says whether it knows all now, and
+// whether it answered. Many are a reason for another snapshot.
+func (o *observer) lookUp(ctx context.Context) (found, ok bool) {
 	nodes, err := o.nodes(ctx)
 	if err != nil {
-		return false, err
+		return false, true // the API server's failures are not the cloud's
 	}
-	return !slices.Contains(cloud.Match(nodes, o.newest().snapshot.Instances), ""), nil
+	seen := o.newest()
+	unknown := unknownNodes(nodes, seen.snapshot)
+	switch {
+	case len(unknown) == 0:
+		return true, true
+	case seen.begun.IsZero() || len(unknown) > maxUnknown:
+		return true, o.refresh(ctx)
+	}
+	part, err := o.provider.Instances(ctx, unknown)
+	if ctx.Err() != nil {
+		return false, true
+	}
+	if err == nil && len(part.Instances) == 0 {
+		return false, true
+	}
+	o.learn(asCloudError(err), func(known *observation) { known.snapshot = known.snapshot.With(part) })
+	return len(unknownNodes(nodes, o.newest().snapshot)) == 0, err == nil
+}
+
+func unknownNodes(nodes []v1alpha1.Node, snapshot cloud.Snapshot) []v1alpha1.Node {
+	var out []v1alpha1.Node
+	for i, instance := range cloud.Match(nodes, snapshot.Instances) {
+		if instance == "" {
+			out = append(out, nodes[i])
+		}
+	}
+	return out
+}
+
+// learn keeps what an attempt has brought, and tells of it.
+func (o *observer) learn(failure *cloud.Error, success func(*observation)) {
+	o.mu.Lock()
+	o.current.number++
+	if o.current.failure = failure; failure == nil {
+		success(&o.current)
+	}
+	o.mu.Unlock()
+	if failure != nil {
+		o.options.Log.Error(failure, "cannot observe the cloud; pools stay as they are")
+	}
+	o.tell()
 }
 
 // asCloudError gives every failure a reason.

@@ -22,6 +22,11 @@ type Provider interface {
 	// with pages, not with nodes. A failure is an *Error.
 	Snapshot(ctx context.Context, nodes []v1alpha1.Node) (Snapshot, error)
 
+	// Instances is the part of a Snapshot that is about these nodes, where the rest is known already: their instances,
+	// with interfaces, subnets, VPCs and types. The number of calls does not grow with the size of their VPCs. Nodes
+	// that are no instances, or not yet, are left out. A failure is an *Error.
+	Instances(ctx context.Context, nodes []v1alpha1.Node) (Snapshot, error)
+
 	// Surroundings fills the verbatim lists of an inventory (route tables, security groups, gateways and so on) with
 	// what its VPCs have. Plans need none of it; checks and traces read it. A list that may not be read stays as it
 	// is, and missing says which permission that needs: each is an *Error with reason Unauthorized, sorted by action.

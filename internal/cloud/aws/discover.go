@@ -89,17 +89,25 @@ func (r ec2Reader) list(ctx context.Context, w *world, vpcs []string, withInstan
 	err := parallel(
 		func() (err error) {
 			if withInstances {
-				instances, err = r.instances(ctx, vpcs)
+				instances, err = r.instances(ctx, "vpc-id", vpcs)
 			}
 			return err
 		},
 		func() (err error) { nics, err = r.interfaces(ctx, "vpc-id", vpcs, attached(), withIP()); return err },
-		func() (err error) { subnets, err = r.subnets(ctx, vpcs); return err },
+		func() (err error) { subnets, err = r.subnets(ctx, "vpc-id", vpcs); return err },
 		func() (err error) { networks, err = r.vpcs(ctx, vpcs); return err },
 	)
 	if err != nil {
 		return err
 	}
+	w.add(instances, nics, subnets, networks)
+	for _, vpc := range vpcs {
+		w.listed[vpc] = true
+	}
+	return nil
+}
+
+func (w *world) add(instances []types.Instance, nics []types.NetworkInterface, subnets []types.Subnet, networks []types.Vpc) {
 	for _, instance := range instances {
 		w.instances[str(instance.InstanceId)] = instance
 	}
@@ -112,10 +120,6 @@ func (r ec2Reader) list(ctx context.Context, w *world, vpcs []string, withInstan
 	for _, network := range networks {
 		w.vpcs[str(network.VpcId)] = network
 	}
-	for _, vpc := range vpcs {
-		w.listed[vpc] = true
-	}
-	return nil
 }
 
 // listAfar adds the interfaces that nodes have in VPCs other than their own: an instance may have some attached.

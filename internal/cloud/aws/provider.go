@@ -42,6 +42,8 @@ type Provider struct {
 	mu sync.Mutex
 	// connections by the region that the nodes name.
 	connections map[string]*connection
+	// last region that nodes of a snapshot named.
+	last string
 }
 
 var _ cloud.Provider = (*Provider)(nil)
@@ -150,6 +152,7 @@ func (p *Provider) connect(ctx context.Context, fallback string) (*connection, e
 		place:       place{region: cfg.Region, service: "EC2", endpoint: sdk.ToString(client.Options().BaseEndpoint)},
 	}
 	p.connections[fallback] = conn
+	p.last = fallback
 	return conn, nil
 }
 

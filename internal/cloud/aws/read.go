@@ -24,10 +24,11 @@ const (
 	filterValues = 200
 )
 
-func (r ec2Reader) instances(ctx context.Context, vpcs []string) ([]types.Instance, error) {
+// instances describes those that match any of the values, and are alive.
+func (r ec2Reader) instances(ctx context.Context, name string, values []string) ([]types.Instance, error) {
 	in := &ec2.DescribeInstancesInput{
 		Filters: []types.Filter{
-			filter("vpc-id", vpcs...),
+			filter(name, values...),
 			// Those that are shutting down or terminated hold no addresses any more.
 			filter("instance-state-name", "pending", "running", "stopping", "stopped"),
 		},
@@ -66,8 +67,8 @@ func (r ec2Reader) interfaces(ctx context.Context, name string, values []string,
 	})
 }
 
-func (r ec2Reader) subnets(ctx context.Context, vpcs []string) ([]types.Subnet, error) {
-	in := &ec2.DescribeSubnetsInput{Filters: []types.Filter{filter("vpc-id", vpcs...)}, MaxResults: new(int32(pageSize))}
+func (r ec2Reader) subnets(ctx context.Context, name string, values []string) ([]types.Subnet, error) {
+	in := &ec2.DescribeSubnetsInput{Filters: []types.Filter{filter(name, values...)}, MaxResults: new(int32(pageSize))}
 	return pages(r, "ec2:DescribeSubnets", func(token *string) ([]types.Subnet, *string, error) {
 		in.NextToken = token
 		out, err := r.api.DescribeSubnets(ctx, in)
