@@ -36,8 +36,10 @@ type Options struct {
 }
 
 const (
-	// calm is how long the agent waits behind a change of the API server's or of a link, since these come in bursts.
+	// calm is how long the agent waits behind a change of what it must follow, since these come in bursts.
 	calm = 200 * time.Millisecond
+	// linkCalm likewise behind a change of links: each pod is some, while a new interface is rare.
+	linkCalm = time.Second
 	// tick is the period in which the agent looks by itself: for settings and files that others changed, and addresses whose rest is over.
 	tick = time.Minute
 	// collectEvery is the period of garbage collection. What it looks for is rare, and harmless for minutes.
@@ -134,7 +136,7 @@ func (a *agent) loop(ctx context.Context) {
 		case <-a.world.inputs:
 			sooner(calm)
 		case <-changes.Links:
-			sooner(calm)
+			sooner(linkCalm)
 		case <-changes.Store:
 			sooner(reportEvery) // nothing is to do but to count and report
 		case <-due.C:

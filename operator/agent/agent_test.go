@@ -27,9 +27,9 @@ import (
 
 // running is an agent that works on folders of its own. It reads this machine's links, and changes nothing of them: no pool's interface is here.
 type running struct {
-	paths  host.Paths
-	health string
-	stop   func()
+	paths           host.Paths
+	health, metrics string
+	stop            func()
 }
 
 func newPaths(t *testing.T) host.Paths {
@@ -50,10 +50,10 @@ func start(t *testing.T, config *rest.Config, node string, paths host.Paths) *ru
 	t.Helper()
 	vm.NeedRoot(t) // it looks into all network namespaces for addresses in use
 	ctx, cancel := context.WithCancel(t.Context())
-	r := &running{paths: paths, health: freeAddress(t)}
+	r := &running{paths: paths, health: freeAddress(t), metrics: freeAddress(t)}
 	ended := make(chan error, 1)
 	go func() {
-		ended <- Run(ctx, config, Options{NodeName: node, Version: "v1", Paths: paths, HealthAddress: r.health, Log: newLog(t)})
+		ended <- Run(ctx, config, Options{NodeName: node, Version: "v1", Paths: paths, HealthAddress: r.health, MetricsAddress: r.metrics, Log: newLog(t)})
 	}()
 	r.stop = func() {
 		cancel()
@@ -66,10 +66,10 @@ func start(t *testing.T, config *rest.Config, node string, paths host.Paths) *ru
 	return r
 }
 
-// answers says what the agent says about its health.
-func (r *running) answers(t *testing.T, path string) (int, string) {
+// get asks the agent.
+func get(t *testing.T, address, path string) (int, string) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+r.health+path, http.NoBody)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+path, http.NoBody)
 	must(t, err)
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
@@ -81,10 +81,11 @@ func (r *running) answers(t *testing.T, path string) (int, string) {
 	return response.StatusCode, string(body)
 }
 
+// wants an answer about the agent's health.
 func (r *running) wants(t *testing.T, path string, code int) {
 	t.Helper()
 	eventually(t, func() error {
-		if got, body := r.answers(t, path); got != code {
+		if got, body := get(t, r.health, path); got != code {
 			return wrong("%s says %d %s, want %d", path, got, body, code)
 		}
 		return nil
@@ -142,6 +143,13 @@ func TestAgent(t *testing.T) {
 	pool(func(_ *nodefile.File, p *nodefile.Pool, reported *v1alpha1.NodePool) bool {
 		return p.Generation == 2 && reported.ObservedGeneration == 2 && len(reported.Drained) == 1 && reported.Drained[0] == "172.31.32.192/28"
 	})
+
+	_, body := get(t, r.metrics, "/metrics")
+	for _, want := range []string{`underlay_pool_addresses{pool="whole-a.1.v4.whole",state="draining"} 16`, `state="free"} 16`, "process_resident_memory_bytes"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("metrics lack %s:\n%s", want, body)
+		}
+	}
 
 	before := c.report(t)
 	time.Sleep(2 * reportEvery)

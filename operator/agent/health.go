@@ -17,13 +17,26 @@ import (
 // stuck is how long the loop may take to come around: several times its tick and the longest wait for the store's lock.
 const stuck = 5 * time.Minute
 
-// serve serves health where the options say, until the returned function is called.
+// serve serves health and metrics where the options say, until the returned function is called.
 func (a *agent) serve(ctx context.Context) (stop func(), err error) {
 	a.beat.Store(time.Now().UnixNano())
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", a.healthy)
-	mux.HandleFunc("GET /readyz", a.ready)
-	return listen(ctx, a.options.HealthAddress, mux)
+	health, measured := http.NewServeMux(), http.NewServeMux()
+	health.HandleFunc("GET /healthz", a.healthy)
+	health.HandleFunc("GET /readyz", a.ready)
+	stopHealth, err := listen(ctx, a.options.HealthAddress, health)
+	if err != nil {
+		return nil, err
+	}
+	measured.Handle("GET /metrics", newMetrics(&a.seen))
+	stopMetrics, err := listen(ctx, a.options.MetricsAddress, measured)
+	if err != nil {
+		stopHealth()
+		return nil, err
+	}
+	return func() {
+		stopHealth()
+		stopMetrics()
+	}, nil
 }
 
 // listen serves at the address, unless it is none.
