@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -20,6 +21,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -93,8 +95,26 @@ func newWorld(ctx context.Context, config *rest.Config, scheme *runtime.Scheme, 
 	if w.services, err = w.watch(ctx, &networkingv1.ServiceCIDR{}, w.inputs); err != nil {
 		return nil, err
 	}
-	_, err = w.watch(ctx, &v1alpha1.UnderlayNode{}, w.report)
-	return w, err
+	if _, err = w.watch(ctx, &v1alpha1.UnderlayNode{}, w.report); err != nil {
+		return nil, err
+	}
+	go w.awaitLists(ctx)
+	return w, nil
+}
+
+// awaitLists signals when all is listed: of an empty list there is no event.
+func (w *world) awaitLists(ctx context.Context) {
+	const often = 250 * time.Millisecond
+	err := wait.PollUntilContextCancel(ctx, often, true, func(context.Context) (bool, error) { return w.listed(), nil })
+	if err == nil {
+		signal(w.inputs)
+	}
+}
+
+// listed says whether all that a node file depends on is known as a whole.
+func (w *world) listed() bool {
+	lacking := slices.ContainsFunc(w.needed, func(i cache.Informer) bool { return !i.HasSynced() })
+	return !lacking && (w.services.HasSynced() || w.noServices.Load())
 }
 
 // watch signals changes of a kind.
@@ -146,10 +166,7 @@ func (w *world) watchFailed(ctx context.Context, r *toolscache.Reflector, err er
 
 // read gives what the API server says of the node; false while that is not known as a whole.
 func (w *world) read(ctx context.Context) (in Inputs, problems []Problem, known bool, err error) {
-	if slices.ContainsFunc(w.needed, func(i cache.Informer) bool { return !i.HasSynced() }) {
-		return in, nil, false, nil
-	}
-	if !w.services.HasSynced() && !w.noServices.Load() {
+	if !w.listed() {
 		return in, nil, false, nil
 	}
 	var node corev1.Node

@@ -23,6 +23,20 @@ import (
 // startWorld gives a world that has lists of all kinds.
 func startWorld(t *testing.T, c *cluster) *world {
 	t.Helper()
+	w := startListing(t, c)
+	eventually(t, func() error {
+		_, _, known, err := w.read(t.Context())
+		if !known || err != nil {
+			return wrong("known: %v, error: %v", known, err)
+		}
+		return nil
+	})
+	return w
+}
+
+// startListing gives a world that has begun to list.
+func startListing(t *testing.T, c *cluster) *world {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	scheme, err := newScheme()
 	must(t, err)
@@ -37,14 +51,31 @@ func startWorld(t *testing.T, c *cluster) *world {
 	if _, _, known, err := w.read(ctx); known || err != nil {
 		t.Errorf("known before anything is listed: %v, %v", known, err)
 	}
-	eventually(t, func() error {
-		_, _, known, err := w.read(ctx)
-		if !known || err != nil {
-			return wrong("known: %v, error %w", known, err)
-		}
-		return nil
-	})
 	return w
+}
+
+// TestFirstSignal: a node without pools is told about at once, too, though an empty list, here the last one, has no events.
+func TestFirstSignal(t *testing.T) {
+	c := newCluster(t, "empty")
+	c.config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(r *http.Request) (*http.Response, error) {
+			if strings.HasSuffix(r.URL.Path, "/underlaypools") {
+				time.Sleep(2 * time.Second)
+			}
+			return next.RoundTrip(r)
+		})
+	})
+	w := startListing(t, c)
+	for deadline := time.After(time.Minute); ; {
+		select {
+		case <-w.inputs:
+			if _, _, known, err := w.read(t.Context()); known && err == nil {
+				return
+			}
+		case <-deadline:
+			t.Fatal("all is listed, and nobody was told")
+		}
+	}
 }
 
 func TestWorld(t *testing.T) {
