@@ -25,7 +25,9 @@ type program struct {
 }
 
 // programs that runtimes need to start pods: loopback for each, and those of the default configuration.
-func programs() []program { return []program{{"underlay", true}, {"portmap", false}, {"loopback", false}} }
+func programs() []program {
+	return []program{{"underlay", true}, {"portmap", false}, {"loopback", false}}
+}
 
 const (
 	programMode = 0o755
