@@ -202,6 +202,12 @@ func TestDrainingWhileAdding(t *testing.T) {
 		for _, p := range pods {
 			must(t, p.del())
 		}
+		if o := m.apply(t); len(o.Pools[0].Drained) != 1 {
+			t.Errorf("not drained after the last DEL: %+v", o.Pools[0])
+		}
+		if err := m.newPod(t).add(); err == nil {
+			t.Error("an address of a drained range was handed out")
+		}
 	}
 }
 
