@@ -39,6 +39,9 @@ type Options struct {
 	Progress io.Writer
 }
 
+// iptables is the mode of kube-proxy that needs more programs.
+const iptables = "iptables"
+
 // Cluster is a running cluster.
 type Cluster struct {
 	// Config is an administrator's, for clients in this process; copy it before changing.
@@ -58,7 +61,7 @@ type Cluster struct {
 	wires    *wires
 	plane    *plane
 	nodes    []*Node
-	images   imageFolder
+	inbox    *inbox
 	closers  []func() error // of everything else, the last first
 	progress *steps
 }
@@ -77,11 +80,11 @@ func Start(ctx context.Context, options Options) (*Cluster, error) {
 }
 
 func (c *Cluster) start(ctx context.Context) error {
-	if err := c.complete(); err != nil {
+	if err := c.options.complete(); err != nil {
 		return err
 	}
 	var err error
-	if c.programs, err = build(ctx, c.progress.to); err != nil {
+	if c.programs, err = build(ctx, c.progress.to, c.options.ProxyMode); err != nil {
 		return err
 	}
 	c.Bin = c.programs.kubernetes
@@ -89,11 +92,12 @@ func (c *Cluster) start(ctx context.Context) error {
 	if c.scratch, err = scratch.New("kubectl-underlay-cluster-"); err != nil {
 		return err
 	}
-	for _, folder := range []string{"logs", "images", "files"} {
+	for _, folder := range []string{"logs", "inbox", "files"} {
 		if err := os.Mkdir(c.scratch.Path(folder), 0o755); err != nil {
 			return err
 		}
 	}
+	c.inbox = &inbox{host: c.scratch.Path("inbox")}
 	if err := c.startCloud(); err != nil {
 		return fmt.Errorf("VPC: %w", err)
 	}
@@ -126,15 +130,14 @@ func (c *Cluster) start(ctx context.Context) error {
 }
 
 // complete fills in what the options leave open.
-func (c *Cluster) complete() error {
-	o := &c.options
+func (o *Options) complete() error {
 	if o.MemoryMiB == 0 {
 		o.MemoryMiB = 1536
 	}
 	switch o.ProxyMode {
 	case "":
 		o.ProxyMode = "nftables"
-	case "nftables", "iptables":
+	case "nftables", iptables:
 	default:
 		return fmt.Errorf("kube-proxy has no mode %q here: choose nftables or iptables", o.ProxyMode)
 	}

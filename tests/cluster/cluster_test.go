@@ -37,11 +37,15 @@ func TestCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Run("nodes are as the inventory says, and lack a CNI", func(t *testing.T) { testNodes(t, c, client) })
-	pods := map[string]string{} // by node
-	for _, node := range c.Nodes() {
-		t.Run("a pod runs on "+node.Name, func(t *testing.T) { pods[node.Name] = runPod(t, client, node.Name) })
-	}
-	if t.Failed() {
+	pods := map[string]string{"master": "on-master", "worker1": "on-worker1"}
+	if !t.Run("a pod runs on each node's own network", func(t *testing.T) {
+		for node, name := range pods {
+			createPod(t, client, name, node, true)
+		}
+		for _, name := range pods {
+			waitReady(t, client, name)
+		}
+	}) {
 		t.FailNow()
 	}
 	t.Run("kubectl exec reaches the internet by the NAT gateway", func(t *testing.T) {
@@ -62,6 +66,7 @@ func TestCluster(t *testing.T) {
 		kubectlExec(t, c, pods["worker1"], "/testapp", "tcp", "-connect", strings.TrimPrefix(c.EC2URL, "http://"))
 	})
 	t.Run("the VPC follows EC2", func(t *testing.T) { testPrefix(t, c) })
+	t.Run("pods run once a CNI is installed", func(t *testing.T) { testPlugin(t, c, client) })
 	t.Run("the API server and etcd stop and start", func(t *testing.T) { testRestart(t, c, client) })
 	t.Run("logs say what happened", func(t *testing.T) { testLogs(t, c) })
 }
@@ -115,12 +120,13 @@ func testNodes(t *testing.T, c *Cluster, client kubernetes.Interface) {
 	}
 }
 
-// runPod runs the test image on the node's own network, which needs no CNI, and returns the pod's name.
-func runPod(t *testing.T, client kubernetes.Interface, node string) string {
+// createPod runs the test image on the node. Its own network needs no CNI.
+func createPod(t *testing.T, client kubernetes.Interface, name, node string, hostNetwork bool) {
+	t.Helper()
 	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: "on-" + node},
+		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: corev1.PodSpec{
-			HostNetwork:  true,
+			HostNetwork:  hostNetwork,
 			NodeSelector: map[string]string{"kubernetes.io/hostname": node},
 			Tolerations:  []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
 			Containers: []corev1.Container{{
@@ -131,15 +137,20 @@ func runPod(t *testing.T, client kubernetes.Interface, node string) string {
 			}},
 		},
 	}
-	pods := client.CoreV1().Pods(corev1.NamespaceDefault)
-	if _, err := pods.Create(t.Context(), pod, metav1.CreateOptions{}); err != nil {
+	if _, err := client.CoreV1().Pods(corev1.NamespaceDefault).Create(t.Context(), pod, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// waitReady waits for the pod, and returns it.
+func waitReady(t *testing.T, client kubernetes.Interface, name string) *corev1.Pod {
+	t.Helper()
+	pod := &corev1.Pod{}
 	ctx, cancel := context.WithTimeout(t.Context(), podTimeout)
 	defer cancel()
 	err := poll(ctx, func() (bool, error) {
 		var err error
-		pod, err = pods.Get(ctx, pod.Name, metav1.GetOptions{})
+		pod, err = client.CoreV1().Pods(corev1.NamespaceDefault).Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			return false, err
 		}
@@ -151,9 +162,9 @@ func runPod(t *testing.T, client kubernetes.Interface, node string) string {
 		return false, nil
 	})
 	if err != nil {
-		t.Fatalf("wait for pod %s: %v; it is %+v", pod.Name, err, pod.Status)
+		t.Fatalf("wait for pod %s: %v; it is %+v", name, err, pod.Status)
 	}
-	return pod.Name
+	return pod
 }
 
 func kubectlExec(t *testing.T, c *Cluster, pod string, command ...string) string {
@@ -200,6 +211,36 @@ func testPrefix(t *testing.T, c *Cluster) {
 	}
 }
 
+// testPlugin gives pods addresses of their nodes' prefixes by the upstream ipvlan, and lets them talk across subnets.
+func testPlugin(t *testing.T, c *Cluster, client kubernetes.Interface) {
+	if err := c.InstallPlugins(t.Context(), "ipvlan", "host-local", "loopback"); err != nil {
+		t.Fatal(err)
+	}
+	for _, spec := range c.Inventory().Nodes {
+		nic := spec.Interfaces[0]
+		subnet := c.Inventory().Subnets[1].CIDR
+		if spec.Name == "worker1" {
+			subnet = c.Inventory().Subnets[2].CIDR
+		}
+		prefix := nic.IPv4Prefixes[0]
+		conf := fmt.Sprintf(`{"cniVersion": "1.0.0", "name": "test", "type": "ipvlan", "master": "ens5", "ipam": {"type": "host-local",
+			"ranges": [[{"subnet": %q, "rangeStart": %q, "rangeEnd": %q, "gateway": %q}]], "routes": [{"dst": "0.0.0.0/0"}]}}`,
+			subnet, prefix.Addr().Next(), prefix.Addr().Next().Next(), subnet.Addr().Next())
+		if err := c.Node(spec.Name).WriteFile(t.Context(), "/etc/cni/net.d/10-test.conf", []byte(conf), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		createPod(t, client, "pod-on-"+spec.Name, spec.Name, false)
+	}
+	there := waitReady(t, client, "pod-on-worker1")
+	if want := "172.31.32.177"; there.Status.PodIP != want {
+		t.Errorf("the pod on worker1 has %s, want %s", there.Status.PodIP, want)
+	}
+	waitReady(t, client, "pod-on-master")
+	if seen := kubectlExec(t, c, "pod-on-master", "/testapp", "get", "http://"+there.Status.PodIP+":8080/clientip"); seen != "172.31.28.17\n" {
+		t.Errorf("the pod on worker1 sees %q", seen)
+	}
+}
+
 func testRestart(t *testing.T, c *Cluster, client kubernetes.Interface) {
 	if err := c.StopEtcd(); err != nil {
 		t.Fatal(err)
@@ -239,6 +280,21 @@ func testLogs(t *testing.T, c *Cluster) {
 		if err != nil || !strings.Contains(string(content), want) {
 			t.Errorf("%s: %v, does not say %q", file, err, want)
 		}
+	}
+}
+
+// TestIPTables starts a cluster of one node whose kube-proxy is of the older kind.
+func TestIPTables(t *testing.T) {
+	vm.NeedRoot(t)
+	options := Options{ProxyMode: "iptables", Progress: os.Stderr}
+	if err := options.complete(); err != nil {
+		t.Fatal(err)
+	}
+	options.Inventory.Nodes = options.Inventory.Nodes[:1]
+	c := startForTest(t, options)
+	const script = "until iptables-save -t nat | grep -q KUBE-SVC; do sleep 1; done; nc -w 20 10.96.0.1 443 < /dev/null"
+	if out, err := c.Nodes()[0].Shell(t.Context(), script); err != nil {
+		t.Errorf("connect to the API server's Service: %v\n%s%s", err, out, tail(filepath.Join(c.Nodes()[0].logs, "kube-proxy.log")))
 	}
 }
 

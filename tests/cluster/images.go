@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"sync"
 
 	"github.com/underlay-dev/kubectl-underlay/tests/cluster/image"
@@ -25,23 +24,6 @@ const (
 	// TestAppImage is tests/cluster/testapp: by default a web server, with commands that probe the network.
 	TestAppImage = "underlay.test/testapp:1"
 )
-
-// imageFolder is the folder of archives that nodes see.
-type imageFolder struct {
-	host string
-	mu   sync.Mutex
-	last int
-}
-
-// add puts a copy of the archive into the folder, under a name that no node has looked for yet: nodes keep in mind what they
-// found of a shared folder, and what not.
-func (f *imageFolder) add(archive string) (name string, err error) {
-	f.mu.Lock()
-	f.last++
-	name = fmt.Sprintf("%d.tar", f.last)
-	f.mu.Unlock()
-	return name, copyFile(archive, filepath.Join(f.host, name))
-}
 
 // buildImages makes an archive of our own images.
 func (c *Cluster) buildImages(ctx context.Context) (name string, err error) {
@@ -69,12 +51,12 @@ func (c *Cluster) buildImages(ctx context.Context) (name string, err error) {
 	if err := image.WriteFile(archive, images...); err != nil {
 		return "", err
 	}
-	return c.images.add(archive)
+	return c.inbox.add(archive)
 }
 
 // LoadImage loads the images of an archive (as docker save writes it, or an OCI layout) into every node.
 func (c *Cluster) LoadImage(ctx context.Context, archive string) error {
-	name, err := c.images.add(archive)
+	name, err := c.inbox.add(archive)
 	if err != nil {
 		return fmt.Errorf("load image %s: %w", archive, err)
 	}
@@ -84,11 +66,11 @@ func (c *Cluster) LoadImage(ctx context.Context, archive string) error {
 		loading.Go(func() { errs[i] = node.importImages(ctx, name) })
 	}
 	loading.Wait()
-	return errors.Join(append(errs, os.Remove(filepath.Join(c.images.host, name)))...)
+	return errors.Join(append(errs, c.inbox.remove(name))...)
 }
 
 func (n *Node) importImages(ctx context.Context, name string) error {
-	if out, err := n.Shell(ctx, "ctr --namespace=k8s.io images import "+guestImages+"/"+name); err != nil {
+	if out, err := n.Shell(ctx, "ctr --connect-timeout=60s --namespace=k8s.io images import "+guestInbox+"/"+name); err != nil {
 		return fmt.Errorf("load images into node %s: %w\n%s", n.Name, err, out)
 	}
 	return nil

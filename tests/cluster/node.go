@@ -24,17 +24,18 @@ const (
 	guestRuntime    = "/opt/runtime"
 	guestKubernetes = "/opt/kubernetes"
 	guestFiles      = "/opt/node"
-	guestImages     = "/opt/images"
+	guestInbox      = "/opt/inbox"
 )
 
 // Node is a virtual machine with a kubelet.
 type Node struct {
 	Name string
 
-	spec v1alpha1.Node
-	logs string // folder: kernel.log, containerd.log, …
-	nics []vm.NIC
-	vm   *vm.VM
+	spec  v1alpha1.Node
+	inbox *inbox
+	logs  string // folder: kernel.log, containerd.log, …
+	nics  []vm.NIC
+	vm    *vm.VM
 
 	life    context.Context //nolint:containedctx // of the daemons, which outlive every call
 	kill    context.CancelCauseFunc
@@ -43,7 +44,7 @@ type Node struct {
 
 // newNode makes a node's ENIs.
 func (c *Cluster) newNode(spec v1alpha1.Node) (*Node, error) {
-	n := &Node{Name: spec.Name, spec: spec, logs: c.scratch.Path("logs", spec.Name)}
+	n := &Node{Name: spec.Name, spec: spec, inbox: c.inbox, logs: c.scratch.Path("logs", spec.Name)}
 	n.life, n.kill = context.WithCancelCause(context.Background())
 	if err := os.Mkdir(n.logs, 0o755); err != nil {
 		return nil, err
@@ -60,10 +61,9 @@ func (c *Cluster) bootNodes(ctx context.Context) error {
 		return err
 	}
 	tools := c.scratch.Path("tools")
-	if err := collectTools(ctx, tools); err != nil {
+	if err := collectTools(ctx, tools, c.options.ProxyMode); err != nil {
 		return err
 	}
-	c.images.host = c.scratch.Path("images")
 	own, err := c.buildImages(ctx)
 	if err != nil {
 		return err
@@ -96,7 +96,7 @@ func (c *Cluster) bootNode(ctx context.Context, kit vm.Kit, n *Node, tools, imag
 			{Host: c.programs.runtime, Guest: guestRuntime},
 			{Host: c.programs.kubernetes, Guest: guestKubernetes},
 			{Host: files, Guest: guestFiles},
-			{Host: c.images.host, Guest: guestImages},
+			{Host: c.inbox.host, Guest: guestInbox},
 		},
 	})
 	if err != nil {
@@ -107,15 +107,15 @@ func (c *Cluster) bootNode(ctx context.Context, kit vm.Kit, n *Node, tools, imag
 		return fmt.Errorf("prepare: %w\n%s", err, out)
 	}
 	n.daemon("containerd", "--config="+guestFiles+"/containerd.toml", "--log-level=info")
-	if _, err := n.Shell(ctx, "until ctr version >/dev/null 2>&1; do sleep 0.1; done"); err != nil {
+	if _, err := n.Shell(ctx, "until [ -S /run/containerd/containerd.sock ]; do sleep 0.1; done"); err != nil {
 		return fmt.Errorf("wait for containerd: %w%s", err, tail(filepath.Join(n.logs, "containerd.log")))
 	}
+	n.daemon("kubelet", n.kubeletArgs()...)
 	if err := n.importImages(ctx, images); err != nil {
 		return err
 	}
-	c.progress.done(n.Name + " has containerd")
-	n.daemon("kubelet", n.kubeletArgs()...)
 	n.daemon("kube-proxy", "--config="+guestFiles+"/kube-proxy.yaml")
+	c.progress.done(n.Name + " has containerd and images")
 	return nil
 }
 

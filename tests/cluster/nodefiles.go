@@ -127,6 +127,8 @@ func (c *Cluster) prepareScript(node v1alpha1.Node) string {
 		"ln -s /run /var/run",
 		"ln -s " + guestTools + "/lib /lib/x86_64-linux-gnu",
 		"ln -s " + guestTools + "/lib /lib64",
+		"mkdir -p /usr/lib",
+		"ln -s " + guestTools + "/lib /usr/lib/x86_64-linux-gnu", // where iptables looks for its extensions
 		"/bin/busybox --install -s /bin",
 		"for program in " + guestTools + "/bin/*; do ln -s $program /usr/bin/; done",
 		"for name in containerd containerd-shim-runc-v2 ctr runc; do ln -s " + guestRuntime + "/$name /usr/local/bin/; done",

@@ -29,8 +29,9 @@ const (
 	// on idle cores.
 	readyTimeout = 2 * time.Minute
 
-	// stopGrace is how long a part of the control plane may take to end by itself.
-	stopGrace = 10 * time.Second
+	// stopGrace is how long a part of the control plane may take to end by itself. An API server with watches takes longer, and
+	// nothing is lost when it does not.
+	stopGrace = 3 * time.Second
 )
 
 // plane is the control plane: processes in the router's namespace.

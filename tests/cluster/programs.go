@@ -42,6 +42,7 @@ func Programs() pinned.Module {
 				Tags: []string{"seccomp", "osusergo", "netgo"}, CGO: true, Takes: 20 * time.Second,
 			},
 			plugin("main", "ipvlan"),
+			plugin("main", "loopback"), // which containerd calls for every pod
 			plugin("main", "ptp"),
 			plugin("meta", "portmap"),
 			plugin("ipam", "host-local"),
@@ -57,14 +58,18 @@ type programs struct {
 
 // Build installs and builds what clusters need, the CNI plugins to compare with aside. Start does it by itself.
 func Build(ctx context.Context, progress io.Writer) error {
-	_, err := build(ctx, progress)
+	_, err := build(ctx, progress, iptables)
 	return err
 }
 
 // build returns the programs, after installing and building what is missing. When nothing is, it takes milliseconds.
-func build(ctx context.Context, progress io.Writer) (programs, error) {
+func build(ctx context.Context, progress io.Writer, proxyMode string) (programs, error) {
 	// What runc is compiled with, and what goes into the nodes (see tools).
-	err := vm.Install(ctx, progress, "gcc", "libc6-dev", "libseccomp-dev", "pkg-config", "iproute2", "mount", "nftables", "util-linux")
+	packages := []string{"gcc", "libc6-dev", "libseccomp-dev", "pkg-config", "iproute2", "mount", "nftables", "util-linux"}
+	if proxyMode == iptables {
+		packages = append(packages, "iptables")
+	}
+	err := vm.Install(ctx, progress, packages...)
 	if err != nil {
 		return programs{}, err
 	}

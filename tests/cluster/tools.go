@@ -16,20 +16,24 @@ import (
 )
 
 // collectTools copies the programs of this machine that containerd, kubelet and kube-proxy call, and the libraries that
-// these need, into the folders bin and lib. Busybox has most of them too, but not with all options.
-func collectTools(ctx context.Context, folder string) error {
+// these need, into the folders bin and lib. Busybox has some of them too, but not with all options.
+func collectTools(ctx context.Context, folder, proxyMode string) error {
 	for _, name := range []string{"bin", "lib"} {
 		if err := os.MkdirAll(filepath.Join(folder, name), 0o755); err != nil {
 			return err
 		}
 	}
-	for _, name := range []string{"mount", "umount", "nsenter", "/usr/sbin/ip", "/usr/sbin/nft"} {
-		program, err := exec.LookPath(name)
-		if err != nil {
-			program, err = exec.LookPath("/bin/" + filepath.Base(name))
+	names := []string{"mount", "umount", "nsenter", "ip", "nft"}
+	if proxyMode == iptables {
+		names = append(names, "iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore")
+		if err := os.CopyFS(filepath.Join(folder, "lib", "xtables"), os.DirFS("/usr/lib/x86_64-linux-gnu/xtables")); err != nil {
+			return fmt.Errorf("copy iptables' extensions: %w", err)
 		}
+	}
+	for _, name := range names {
+		program, err := find(name)
 		if err != nil {
-			return fmt.Errorf("find a program for the nodes: %w", err)
+			return err
 		}
 		if err := copyFile(program, filepath.Join(folder, "bin", filepath.Base(name))); err != nil {
 			return err
@@ -39,6 +43,16 @@ func collectTools(ctx context.Context, folder string) error {
 		}
 	}
 	return nil
+}
+
+// find finds a program where Debian has programs, whatever the caller's PATH.
+func find(name string) (string, error) {
+	for _, folder := range []string{"/usr/sbin", "/usr/bin", "/sbin", "/bin"} {
+		if path, err := exec.LookPath(filepath.Join(folder, name)); err == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("there is no program %s for the nodes", name)
 }
 
 // collectLibraries copies what the program is linked with, the dynamic linker included.

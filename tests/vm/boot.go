@@ -14,12 +14,12 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"sync"
 	"syscall"
 	"time"
 
+	"github.com/underlay-dev/kubectl-underlay/tests/scratch"
 	"github.com/underlay-dev/kubectl-underlay/tests/vm/wire"
 )
 
@@ -28,8 +28,8 @@ const bootTimeout = 3 * time.Minute
 
 // VM is a running machine.
 type VM struct {
-	folder string // temporary files
-	log    string // path of the guest's console
+	folder *scratch.Folder // temporary files
+	log    string          // path of the guest's console
 	conn   *net.UnixConn
 
 	stop    context.CancelFunc // kills QEMU
@@ -51,7 +51,7 @@ func Boot(ctx context.Context, kit Kit, config Config) (*VM, error) {
 	if config.CPUs == 0 {
 		config.CPUs = 2
 	}
-	folder, err := os.MkdirTemp("", "vm-")
+	folder, err := scratch.New("kubectl-underlay-vm-")
 	if err != nil {
 		return nil, fmt.Errorf("boot a machine: %w", err)
 	}
@@ -60,10 +60,10 @@ func Boot(ctx context.Context, kit Kit, config Config) (*VM, error) {
 		exited: make(chan struct{}), ready: make(chan struct{}), ended: make(chan struct{}), processes: map[int]process{},
 	}
 	if vm.log == "" {
-		vm.log = filepath.Join(folder, "kernel.log")
+		vm.log = folder.Path("kernel.log")
 	}
 	if err := vm.start(ctx, kit, config); err != nil {
-		return nil, errors.Join(fmt.Errorf("boot a machine: %w", err), os.RemoveAll(folder))
+		return nil, errors.Join(fmt.Errorf("boot a machine: %w", err), folder.Remove())
 	}
 	timeout := time.NewTimer(bootTimeout)
 	defer timeout.Stop()
@@ -86,7 +86,7 @@ func (vm *VM) start(ctx context.Context, kit Kit, config Config) error {
 	if err != nil {
 		return fmt.Errorf("make the initramfs: %w", err)
 	}
-	initramfs := filepath.Join(vm.folder, "initramfs.gz")
+	initramfs := vm.folder.Path("initramfs.gz")
 	if err := os.WriteFile(initramfs, content, 0o644); err != nil {
 		return err
 	}
@@ -188,7 +188,7 @@ func (vm *VM) Close() error {
 	<-vm.exited
 	err := vm.conn.Close()
 	<-vm.ended
-	return errors.Join(err, os.RemoveAll(vm.folder))
+	return errors.Join(err, vm.folder.Remove())
 }
 
 // died says why a machine that should run does not.

@@ -11,6 +11,6 @@
 // made on the spot; folders of the host are shared with it read-only. VM.Run runs a program in it. The command
 // tests/vm/run is built on these three and runs Go tests: see there how a test asks for a virtual machine.
 //
-// A machine ends with the process that booted it, however that one ends. The package imports the standard library
-// and tests/pinned alone and runs on Linux.
+// A machine ends with the process that booted it, however that one ends. The package imports the standard library,
+// tests/pinned and tests/scratch alone and runs on Linux.
 package vm

@@ -61,6 +61,13 @@ func (s state) keeper() (*os.Process, error) {
 	return os.FindProcess(pid)
 }
 
+// clear removes what is true only while a cluster is up.
+func (s state) clear() {
+	for _, name := range []string{"usage", "kubeconfig", "pid"} {
+		os.Remove(s.path(name))
+	}
+}
+
 // usage is what up printed; empty if no cluster is up.
 func (s state) usage() (string, error) {
 	content, err := os.ReadFile(s.path("usage"))

@@ -101,12 +101,8 @@ func keepUntilDone(ctx context.Context, s state, progress *os.File) (err error) 
 		return errors.New("another process keeps a cluster")
 	}
 	defer lock.Close()
-	defer func() {
-		for _, name := range []string{"usage", "kubeconfig", "pid"} {
-			os.Remove(s.path(name))
-		}
-	}()
-	os.Remove(s.path("usage")) // of a process that was killed
+	s.clear() // what a process that was killed has left
+	defer s.clear()
 	if err := os.WriteFile(s.path("pid"), fmt.Appendln(nil, os.Getpid()), 0o644); err != nil {
 		return err
 	}
@@ -152,6 +148,7 @@ func down(ctx context.Context, s state) error {
 		return err
 	}
 	if keeper == nil {
+		s.clear()
 		fmt.Println("No cluster is up.")
 		return nil
 	}
