@@ -21,6 +21,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/underlay-dev/kubectl-underlay/api/v1alpha1"
 	"github.com/underlay-dev/kubectl-underlay/tests/fabric"
 	"github.com/underlay-dev/kubectl-underlay/tests/vm"
 )
@@ -283,19 +284,43 @@ func testLogs(t *testing.T, c *Cluster) {
 	}
 }
 
-// TestIPTables starts a cluster of one node whose kube-proxy is of the older kind.
-func TestIPTables(t *testing.T) {
+// TestOtherNode starts a cluster of one node, with both families, a second interface and the older kind of kube-proxy.
+func TestOtherNode(t *testing.T) {
 	vm.NeedRoot(t)
 	options := Options{ProxyMode: "iptables", Progress: os.Stderr}
 	if err := options.complete(); err != nil {
 		t.Fatal(err)
 	}
-	options.Inventory.Nodes = options.Inventory.Nodes[:1]
+	spec := options.Inventory.Nodes[0]
+	first, second := spec.Interfaces[0], spec.Interfaces[0]
+	first.PrimaryIPv6 = netip.MustParseAddr("2406:da1e:c4:ed01::11")
+	spec.InternalIPs = append(spec.InternalIPs, first.PrimaryIPv6)
+	second.ID, second.MACAddress, second.DeviceIndex, second.Name = "eni-second", "02:00:00:00:10:02", 1, "ens6"
+	second.PrimaryIPv4, second.IPv4Prefixes, second.IPv6Prefixes = netip.MustParseAddr("172.31.18.12"), nil, nil
+	spec.Interfaces = []v1alpha1.Interface{first, second}
+	options.Inventory.Nodes = []v1alpha1.Node{spec}
 	c := startForTest(t, options)
-	const script = "until iptables-save -t nat | grep -q KUBE-SVC; do sleep 1; done; nc -w 20 10.96.0.1 443 < /dev/null"
-	if out, err := c.Nodes()[0].Shell(t.Context(), script); err != nil {
-		t.Errorf("connect to the API server's Service: %v\n%s%s", err, out, tail(filepath.Join(c.Nodes()[0].logs, "kube-proxy.log")))
+	for name, script := range map[string]string{
+		"kube-proxy translates":        "until iptables-save -t nat | grep -q KUBE-SVC; do sleep 1; done; nc -w 10 10.96.0.1 443 < /dev/null",
+		"the internet by IPv6":         "ping -c 1 -W 20 2001:db8:ffff::10",
+		"the second interface is bare": `/usr/bin/ip -4 addr show dev ens6 | grep -q inet && exit 1; grep -q 02:00:00:00:10:02 /sys/class/net/ens6/address`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			if out, err := c.Node("master").Shell(t.Context(), script); err != nil {
+				t.Errorf("%s: %v\n%s%s", script, err, out, tail(filepath.Join(c.Node("master").logs, "kube-proxy.log")))
+			}
+		})
 	}
+	t.Run("the node has both addresses", func(t *testing.T) {
+		client, err := kubernetes.NewForConfig(c.Config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		node, err := client.CoreV1().Nodes().Get(t.Context(), "master", metav1.GetOptions{})
+		if err != nil || len(node.Status.Addresses) < 2 || node.Status.Addresses[1].Address != "2406:da1e:c4:ed01::11" {
+			t.Errorf("%v, addresses %v", err, node.Status.Addresses)
+		}
+	})
 }
 
 func TestOptions(t *testing.T) {
