@@ -58,14 +58,21 @@ func (o *operator) writeAttachments(ctx context.Context, w *world, t *thought) (
 		if live := ours[ref]; live != nil && config(live) == wanted.Config {
 			continue
 		}
+		if state, tried := t.amiss[ref]; tried {
+			states[wanted.Network] = state
+			continue
+		}
 		foreign, err := o.writeAttachment(ctx, w.networks[wanted.Network], wanted, ours[ref] != nil)
 		switch {
 		case err != nil:
-			states[wanted.Network] = attachmentState{reasonAttachmentFailed, err.Error()}
+			t.amiss[ref] = attachmentState{reasonAttachmentFailed, err.Error()}
 		case foreign:
-			states[wanted.Network] = attachmentState{reasonAttachmentForeign, fmt.Sprintf(
+			t.amiss[ref] = attachmentState{reasonAttachmentForeign, fmt.Sprintf(
 				"attachment %s exists, made by somebody else, and is left alone: delete it, annotate it %s=true to hand it over, or give spec.attachment.name another value",
 				ref, adoptAnnotation)}
+		}
+		if state, amiss := t.amiss[ref]; amiss {
+			states[wanted.Network] = state
 		}
 	}
 	return states, o.removeAttachments(ctx, w, ours)

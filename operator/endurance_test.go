@@ -88,7 +88,7 @@ func TestNothingIsWrittenWhenNothingChanges(t *testing.T) {
 	s.config = w.through(s.config)
 	network := s.network(t, "ens5", 0)
 	s.network(t, "nowhere", 7)
-	s.operate(t)
+	o := s.operate(t)
 	s.expectAttachment(t, ens5Config)
 	p := s.expect(t, worker1Pool, first, "")
 	report := v1alpha1.NodePool{Name: worker1Pool, ObservedGeneration: p.Generation, Allocated: 2}
@@ -112,7 +112,27 @@ func TestNothingIsWrittenWhenNothingChanges(t *testing.T) {
 	if writes := w.written(); len(writes) > 0 {
 		t.Errorf("%d requests: %v", len(writes), writes)
 	}
+	// Nor does an operator that begins with nothing to know.
+	o.stop(t)
+	o = s.operate(t)
+	s.refreshes(t, 3)
+	if writes := w.written(); len(writes) > 0 {
+		t.Errorf("the second operator: %d requests: %v", len(writes), writes)
+	}
+	// One that the cloud does not answer tells so, and touches no pool.
+	o.stop(t)
+	s.cloud.Deny("DescribeInstances")
+	s.operate(t)
+	s.expectCondition(t, network, v1alpha1.ConditionReady, "Unauthorized")
+	s.cloud.Allow("DescribeInstances")
+	s.expectCondition(t, network, v1alpha1.ConditionReady, "PoolsReady")
+	for _, line := range w.written() {
+		if !strings.HasPrefix(line, "PATCH /apis/underlay.dev/v1alpha1/underlaynetworks/") {
+			t.Errorf("the third operator wrote %s", line)
+		}
+	}
 	// The wire does see writes.
+	w.forget()
 	s.prefixes(t, first, second)
 	s.expect(t, worker1Pool, first+" "+second, "")
 	if len(w.written()) == 0 {

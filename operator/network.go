@@ -4,16 +4,15 @@
 package operator
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	networkingv1 "k8s.io/api/networking/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -28,15 +27,6 @@ import (
 
 // finalizer keeps a network until its pools and its attachment are gone.
 const finalizer = "underlay.dev/network"
-
-// The reasons of a network's condition Ready, besides those of findings (NetworkWithoutNodes) and of the cloud
-// (Unauthorized).
-const (
-	reasonPoolsReady  = "PoolsReady"
-	reasonNoPools     = "NoPools"
-	reasonPoolsFailed = "PoolsFailed"
-	reasonDeleting    = "Deleting"
-)
 
 // networkFacts is all that a network's status depends on.
 type networkFacts struct {
@@ -53,7 +43,12 @@ type networkFacts struct {
 func (o *operator) writeNetworks(ctx context.Context, facts []networkFacts) error {
 	return each(ctx, o.options.Writes, facts, func(f *networkFacts) error {
 		o.tellPools(f)
-		if err := o.finalize(ctx, f); err != nil {
+		err := o.finalize(ctx, f)
+		if apierrors.IsConflict(err) {
+			o.soon() // the cache lags
+			return nil
+		}
+		if err != nil {
 			return fmt.Errorf("network %s: %w", f.live.Name, err)
 		}
 		status := f.status()
@@ -177,13 +172,32 @@ func (f *networkFacts) derivedPools() int {
 	return n
 }
 
+// waitsFor names the nodes whose pools are left.
+func (f *networkFacts) waitsFor() string {
+	nodes := map[string]bool{}
+	for _, p := range f.pools {
+		if p.derived && p.live != nil && !p.deleted {
+			nodes[p.live.Spec.NodeName] = true
+		}
+	}
+	return fmt.Sprintf("%s left, until the agents of these nodes report that they have drained: %s", plan.Count(f.derivedPools(), "pool"),
+		plan.Some(slices.Sorted(maps.Keys(nodes))))
+}
+
 // holders says how many addresses pods hold, and on which nodes; empty: none.
 func (f *networkFacts) holders() string {
 	var sum int64
 	nodes := map[string]bool{}
 	for _, p := range f.pools {
-		if p.report != nil && p.report.Allocated > 0 {
-			sum += p.report.Allocated
+		if p.live == nil || p.deleted {
+			continue
+		}
+		allocated := p.live.Status.Allocated // as last counted, should the agent be gone
+		if p.report != nil {
+			allocated = p.report.Allocated
+		}
+		if allocated > 0 {
+			sum += allocated
 			nodes[p.live.Spec.NodeName] = true
 		}
 	}
@@ -213,71 +227,6 @@ func (f *networkFacts) status() v1alpha1.UnderlayNetworkStatus {
 	meta.SetStatusCondition(&out.Conditions, metav1.Condition{Type: v1alpha1.ConditionReady, Status: ready.status, Reason: ready.reason,
 		Message: ready.message, ObservedGeneration: f.live.Generation})
 	return out
-}
-
-// ready says whether pods can use the network, and if not, what to do.
-func (f *networkFacts) ready(status v1alpha1.UnderlayNetworkStatus) verdict {
-	not := func(reason, message string) verdict { return verdict{metav1.ConditionFalse, reason, message} }
-	if f.live.DeletionTimestamp != nil {
-		return not(reasonDeleting, "the network is being deleted: "+
-			cmp.Or(f.holders(), plan.Count(f.derivedPools(), "pool")+" left")+"; it goes when none is left")
-	}
-	manual := f.live.Spec.Provider == v1alpha1.ProviderManual
-	for _, finding := range f.findings {
-		if finding.Severity == plan.Error {
-			return not(words(finding.ID), finding.Message+"; "+finding.Remedy)
-		}
-	}
-	switch {
-	case f.failure != nil && !manual:
-		text := f.failure.Error()
-		if f.observed {
-			text += "; pools stay as they are meanwhile"
-		}
-		return not(string(f.failure.Reason), text)
-	case f.failed() != nil:
-		return not(reasonPoolsFailed, "not all pools could be written; it is tried again: "+f.failed().Error())
-	case f.attachment != attachmentState{}:
-		return not(f.attachment.reason, f.attachment.message)
-	case status.Pools == 0 && len(f.findings) > 0:
-		return not(words(f.findings[0].ID), f.findings[0].Message+"; "+f.findings[0].Remedy)
-	case status.Pools == 0:
-		return not(reasonNoPools, "the network has no pool: no chosen interface holds an address for pods")
-	}
-	says := []string{fmt.Sprintf("%s on %s", plan.Count(int(status.Pools), "pool"), plan.Count(int(status.Nodes), "node"))}
-	if n := f.count(v1alpha1.ConditionValid); n > 0 {
-		says = append(says, fmt.Sprintf("%d not valid, see their condition Valid", n))
-	}
-	if n := f.count(v1alpha1.ConditionInSync); n > 0 {
-		says = append(says, fmt.Sprintf("%d not as the cloud has it, see their condition InSync", n))
-	}
-	for _, finding := range f.findings {
-		says = append(says, finding.Message)
-	}
-	return verdict{metav1.ConditionTrue, reasonPoolsReady, strings.Join(says, "; ")}
-}
-
-// count gives the pools whose condition is not True.
-func (f *networkFacts) count(condition string) int {
-	n := 0
-	for _, p := range f.pools {
-		if p.live == nil {
-			continue
-		}
-		if c := meta.FindStatusCondition(p.live.Status.Conditions, condition); c != nil && c.Status != metav1.ConditionTrue {
-			n++
-		}
-	}
-	return n
-}
-
-// words turns a finding's id into a condition's reason: network-without-nodes is NetworkWithoutNodes.
-func words(id string) string {
-	var out strings.Builder
-	for word := range strings.SplitSeq(id, "-") {
-		out.WriteString(strings.ToUpper(word[:1]) + word[1:])
-	}
-	return out.String()
 }
 
 // serviceCIDRs lists the cluster's, where their kind is served.

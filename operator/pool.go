@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/underlay-dev/kubectl-underlay/api/v1alpha1"
@@ -112,13 +113,21 @@ func becomes(w *world, t *thought, m *memory, f poolFacts) (*v1alpha1.UnderlayPo
 		return nil, verdict{} // the machine is another one
 	case f.dismissed:
 	case !t.observed:
-		return f.live, verdict{metav1.ConditionUnknown, reasonNotObserved, "the cloud has not answered yet: the pool stays as it is"}
+		return f.live, known(f.live)
 	case !node.seen:
 		return f.live, verdict{metav1.ConditionFalse, reasonInstanceNotFound, fmt.Sprintf(
 			"the cloud shows no instance for node %s: the pool stays as it is; delete the node if its machine is gone", f.live.Spec.NodeName)}
 	}
 	s := m.settle(f.live.Name, f)
 	return s.want, s.verdict(f, node)
+}
+
+// known is what an earlier operator has said, until the cloud has answered this one.
+func known(live *v1alpha1.UnderlayPool) verdict {
+	if c := meta.FindStatusCondition(live.Status.Conditions, v1alpha1.ConditionInSync); c != nil {
+		return verdict{c.Status, c.Reason, c.Message}
+	}
+	return verdict{metav1.ConditionUnknown, reasonNotObserved, "the cloud has not answered yet: the pool stays as it is"}
 }
 
 const asPlanned = "the cloud has bound to the interface what the pool lists"

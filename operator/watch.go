@@ -97,6 +97,9 @@ func slimNode(object any) (any, error) {
 	return slim, nil
 }
 
+// syncTimeout is how long a pass waits for the list of an optional kind; without permission it never comes.
+const syncTimeout = 10 * time.Second
+
 // optionalKind is a kind that a cluster may not serve, or not yet.
 type optionalKind struct {
 	mapper  meta.RESTMapper
@@ -133,13 +136,11 @@ func (k *optionalKind) look(ctx context.Context) error {
 			return fmt.Errorf("watch %s: %w", k.kind.Kind, err)
 		}
 		k.informer = informer
-		// An empty list has no event that would tell that it has come.
-		go func() {
-			if toolscache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
-				k.changed()
-			}
-		}()
 	}
+	// Else a pass would take what has not come yet for absent, and write so.
+	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
+	defer cancel()
+	toolscache.WaitForCacheSync(ctx.Done(), k.informer.HasSynced)
 	k.present.Store(true)
 	return nil
 }

@@ -87,6 +87,8 @@ type thought struct {
 	observed    bool
 	pools       map[string]*v1alpha1.UnderlayPool
 	attachments []plan.Attachment
+	// amiss are attachments that could not be made, by reference: they are tried again with the next thought.
+	amiss map[v1alpha1.AttachmentReference]attachmentState
 	// findings about each network.
 	findings map[string][]plan.Finding
 	nodes    map[string]nodeFacts
@@ -112,7 +114,8 @@ func (o *operator) think(ctx context.Context, w *world, seen observation) error 
 		return err
 	}
 	t := &thought{intent: intent, number: seen.number, observed: !seen.begun.IsZero(),
-		pools: map[string]*v1alpha1.UnderlayPool{}, findings: map[string][]plan.Finding{}, nodes: map[string]nodeFacts{}}
+		pools: map[string]*v1alpha1.UnderlayPool{}, findings: map[string][]plan.Finding{}, nodes: map[string]nodeFacts{},
+		amiss: map[v1alpha1.AttachmentReference]attachmentState{}}
 	others, err := kube.OtherIPAM(ctx, o.direct)
 	if err != nil {
 		return err
@@ -136,7 +139,9 @@ func (o *operator) think(ctx context.Context, w *world, seen observation) error 
 		}
 	}
 	for _, f := range findings {
-		t.findings[f.Object] = append(t.findings[f.Object], f)
+		if t.observed || f.ID == plan.IDNetworkInvalid {
+			t.findings[f.Object] = append(t.findings[f.Object], f)
+		}
 	}
 	o.last = t
 	return nil

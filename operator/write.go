@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -105,7 +106,7 @@ func (o *operator) applyPool(ctx context.Context, live, want *v1alpha1.UnderlayP
 	object := plan.Object(&v1alpha1.UnderlayPool{
 		TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion().String(), Kind: "UnderlayPool"},
 		ObjectMeta: metav1.ObjectMeta{Name: want.Name, Labels: map[string]string{plan.LabelManagedBy: plan.ManagedBy},
-			OwnerReferences: want.OwnerReferences},
+			OwnerReferences: slices.DeleteFunc(slices.Clone(want.OwnerReferences), func(o metav1.OwnerReference) bool { return o.Kind != "Node" })},
 		Spec: want.Spec,
 	})
 	if live != nil {

@@ -33,7 +33,7 @@ func measureEC2(ctx context.Context, progress io.Writer) (rows []row, err error)
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, plane.Stop()) }()
-	plugin, err := buildPlugin(ctx)
+	plugin, err := buildProgram(ctx, "kubectl-underlay")
 	if err != nil {
 		return nil, err
 	}

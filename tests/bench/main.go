@@ -31,6 +31,7 @@ func areas() []area {
 		{"plan", measurePlan},
 		{"plugin", measurePlugin},
 		{"ec2", measureEC2},
+		{"operator", measureOperator},
 	}
 }
 

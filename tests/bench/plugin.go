@@ -27,7 +27,7 @@ func measurePlugin(ctx context.Context, progress io.Writer) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	plugin, err := buildPlugin(ctx)
+	plugin, err := buildProgram(ctx, "kubectl-underlay")
 	if err != nil {
 		return nil, err
 	}
@@ -49,8 +49,8 @@ func measurePlugin(ctx context.Context, progress io.Writer) ([]row, error) {
 	return []row{newComparison("plugin-start", "ms", "kubectl version --client", 1.5, ours, peer)}, nil
 }
 
-// buildPlugin builds it as a release does.
-func buildPlugin(ctx context.Context) (string, error) {
+// buildProgram builds one of our programs as a release does.
+func buildProgram(ctx context.Context, name string) (string, error) {
 	root, err := pinned.Root()
 	if err != nil {
 		return "", err
@@ -59,12 +59,12 @@ func buildPlugin(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	program := filepath.Join(folder, "kubectl-underlay")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w -X main.version=v0.0.0", "-o", program, "./cmd/kubectl-underlay")
+	program := filepath.Join(folder, name)
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w -X main.version=v0.0.0", "-o", program, "./cmd/"+name)
 	cmd.Dir, cmd.Env = root, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		os.RemoveAll(folder)
-		return "", fmt.Errorf("build the plugin: %w\n%s", err, out)
+		return "", fmt.Errorf("build "+name+": %w\n%s", err, out)
 	}
 	return program, nil
 }
