@@ -32,6 +32,7 @@ func areas() []area {
 		{"plugin", measurePlugin},
 		{"ec2", measureEC2},
 		{"operator", measureOperator},
+		{"cni", measureCNI},
 	}
 }
 
