@@ -29,7 +29,8 @@ type Options struct {
 	Writes int
 	// HealthAddress serves /healthz and /readyz, MetricsAddress Prometheus' /metrics; empty or 0: not at all.
 	HealthAddress, MetricsAddress string
-	// Lease is how long a leader that is not heard of stays leader; 15 seconds by default.
+	// Lease is how long a leader that is not heard of stays leader; 30 seconds by default. Nothing hurries: pods start and
+	// stop without an operator, and a busy API server can be slow to answer.
 	Lease time.Duration
 	// Now is the clock; time.Now by default.
 	Now func() time.Time
@@ -46,7 +47,7 @@ func (o Options) withDefaults() Options {
 	o.Writes = cmp.Or(o.Writes, 16)
 	o.HealthAddress = cmp.Or(o.HealthAddress, "0")
 	o.MetricsAddress = cmp.Or(o.MetricsAddress, "0")
-	o.Lease = cmp.Or(o.Lease, 15*time.Second)
+	o.Lease = cmp.Or(o.Lease, 30*time.Second)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
