@@ -21,7 +21,7 @@ export GOFLAGS := -trimpath -buildvcs=false
 TOOL    := go tool -modfile=internal/tools/go.mod
 RELEASE := go tool -modfile=internal/tools/release/go.mod goreleaser
 
-.PHONY: help build image test lint generate demo cluster-up cluster-down bench release-snapshot clean
+.PHONY: help build image test e2e lint generate demo cluster-up cluster-down bench release-snapshot clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ image: ## Build the image of operator and agents into build/image, to be importe
 test: ## Run everything that CI runs: generated files, linters, all tests
 	@go run ./tests/run
 
+e2e: ## Run the tests on a two-node cluster alone; results go to build/e2e
+	@go run ./tests/run -only 'tests on a cluster'
+
 lint: ## Run the linters that .golangci.yml chooses
 	$(TOOL) golangci-lint run
 
@@ -45,7 +48,7 @@ generate: ## Bring generated files up to date
 	$(TOOL) controller-gen crd paths=./api/v1alpha1 output:crd:dir=manifests/crds
 	go generate ./...
 
-demo: ## Show the plugin at work, on a real API server and a simulated EC2; KEEP=1 leaves them to play with
+demo: ## Show the whole at work, on a two-node cluster and a simulated EC2; KEEP=1 leaves them to play with
 	@go run ./tests/demo $(if $(KEEP),-keep)
 
 cluster-up: ## Start a two-node cluster in virtual machines on a simulated VPC, to play with; needs root

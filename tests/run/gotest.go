@@ -164,5 +164,8 @@ func (r *eventReader) endPackage(c testCase) {
 	if c.outcome == skip {
 		return
 	}
+	if r.results.follow != nil {
+		fmt.Fprint(r.w, c.output)
+	}
 	fmt.Fprintf(r.w, "%s  %s  %d tests, %s s\n", c.outcome, c.suite, r.tests[c.suite], seconds(c.elapsed))
 }

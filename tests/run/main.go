@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command run is what "make test" does: it installs what the machine lacks, checks that generated files are current,
-// lints, builds the programs that tests need, runs all Go tests and says where the time went. Its last line counts:
+// lints, builds the programs that tests need, runs all Go tests, those in a virtual machine, those on a cluster of
+// virtual machines, and says where the time went. With -only STEP it does one step alone. Its last line counts:
 // "N passed, N failed", where every test and subtest is one, as is a package or another step that fails by itself.
 // With CI=true a skipped test fails too. The same results go to build/test/junit.xml.
 package main
@@ -10,11 +11,13 @@ package main
 import (
 	"cmp"
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -23,7 +26,9 @@ import (
 )
 
 func main() {
-	ok, err := run()
+	only := flag.String("only", "", "the `step` to do alone, such as \""+clusterStep+"\"")
+	flag.Parse()
+	ok, err := run(*only)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "make test:", err)
 	}
@@ -32,8 +37,8 @@ func main() {
 	}
 }
 
-// run does all steps, whatever fails among them, and says whether all was well.
-func run() (ok bool, err error) {
+// run does all steps, or the only one, whatever fails among them, and says whether all was well.
+func run(only string) (ok bool, err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	root, err := pinned.Root()
@@ -47,7 +52,14 @@ func run() (ok bool, err error) {
 	strict, _ := strconv.ParseBool(os.Getenv("CI"))
 
 	results := &results{strict: strict}
-	timings := runSteps(ctx, os.Stdout, steps(results), results)
+	todo := steps(results)
+	if only != "" {
+		todo = slices.DeleteFunc(todo, func(s step) bool { return s.name != only })
+	}
+	if len(todo) == 0 {
+		return false, fmt.Errorf("there is no step %q", only)
+	}
+	timings := runSteps(ctx, os.Stdout, todo, results)
 
 	if err := writeJUnit(filepath.Join("build", "test", "junit.xml"), results); err != nil {
 		return false, err

@@ -3,7 +3,11 @@
 
 package main
 
-import "time"
+import (
+	"fmt"
+	"io"
+	"time"
+)
 
 // outcome is how a case ended, in the words of "go test -json".
 type outcome string
@@ -32,11 +36,17 @@ func (c testCase) String() string {
 
 // results are the cases in the order in which they ended.
 type results struct {
-	strict bool // a skipped case is a failure
+	strict bool      // a skipped case is a failure
+	follow io.Writer // gets a line for each case as it is added, unless nil
 	cases  []testCase
 }
 
-func (r *results) add(c testCase) { r.cases = append(r.cases, c) }
+func (r *results) add(c testCase) {
+	r.cases = append(r.cases, c)
+	if r.follow != nil {
+		fmt.Fprintf(r.follow, "%s  %s  %s s\n", c.outcome, c.name, seconds(c.elapsed))
+	}
+}
 
 // with returns the cases that ended so.
 func (r *results) with(o outcome) []testCase {

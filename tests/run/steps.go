@@ -50,8 +50,12 @@ func steps(results *results) []step {
 		}},
 		{"tests", func(ctx context.Context, w io.Writer) error { return runTests(ctx, w, results) }},
 		{"tests in a virtual machine", func(ctx context.Context, w io.Writer) error { return runVMTests(ctx, w, results) }},
+		{clusterStep, func(ctx context.Context, w io.Writer) error { return runClusterTests(ctx, w, results) }},
 	}
 }
+
+// clusterStep is the name of the step that "make e2e" does alone.
+const clusterStep = "tests on a cluster"
 
 // timing is how long a step took.
 type timing struct {
