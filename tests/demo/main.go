@@ -1,9 +1,11 @@
 // Copyright The kubectl underlay Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command demo shows the main job on real parts: etcd and kube-apiserver, the EC2 simulator, and the plugin as kubectl
-// runs it, which talks to both as it would to a cluster on AWS. It starts everything on loopback with the nodes and
-// interfaces of docs/examples/walkthrough.yaml, prints each command before its output, and leaves nothing running.
+// Command demo shows the main job on real parts: a two-node Kubernetes cluster of virtual machines on a simulated VPC, the
+// EC2 simulator, and the plugin as kubectl runs it, which installs operator, agents and CNI; then an application runs and
+// its pods reach each other. Nodes and interfaces are those of docs/examples/walkthrough.yaml. Where virtual machines
+// cannot be had, an API server alone takes the cluster's place, and no pods run. It prints each command before its output,
+// and leaves nothing running.
 package main
 
 import (
@@ -13,7 +15,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
@@ -24,10 +25,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 )
 
-const walkthrough = "docs/examples/walkthrough.yaml"
-
 func main() {
-	keep := flag.Bool("keep", false, "leave API server and EC2 simulator running until interrupted")
+	keep := flag.Bool("keep", false, "leave cluster and EC2 simulator running until interrupted")
 	flag.Parse()
 	log.SetLogger(logr.Discard()) // what goes wrong comes back as an error
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -39,48 +38,77 @@ func main() {
 	}
 }
 
-// step is one command of the demo.
-type step struct {
-	says    string
-	command string
-}
-
-func steps() []step {
-	return []step{
-		{"What do nodes and cloud have?", "kubectl underlay inspect"},
-		{"Is anything in the way?", "kubectl underlay check"},
-		{"Plan networks, pools and attachments, show the difference, apply it.", "kubectl underlay init --no-operator --yes"},
-		{"The pools, as the API server holds them now.", "kubectl underlay pools"},
-		{"Once more: nothing is left to change.", "kubectl underlay init --no-operator --yes"},
-	}
-}
-
 func run(ctx context.Context, out io.Writer, keep bool) (err error) {
 	began := time.Now()
-	say(out, "Preparing: API server, EC2 simulator and plugin. The first time builds them, which takes some minutes.")
-	stage, err := setUp(ctx, os.Stderr)
+	fmt.Fprintln(out, "Preparing: a cluster of two virtual machines, a simulated EC2, the plugin and its image.\n"+
+		"The first time builds all of them, Kubernetes too, which takes some minutes.")
+	s, err := setUp(ctx, out, os.Stderr)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, stage.close()) }()
-	say(out, fmt.Sprintf("Ready after %s: an empty cluster of two nodes, and their instances in a simulated EC2.", time.Since(began).Round(time.Second)))
-	for _, s := range steps() {
-		fmt.Fprintf(out, "\n# %s\n$ %s\n", s.says, s.command)
-		if err := stage.shell(ctx, out, s.command); err != nil {
-			return fmt.Errorf("%s: %w", s.command, err)
+	defer func() { err = errors.Join(err, s.close()) }()
+	fmt.Fprintf(out, "Ready after %s: %s.\n", since(began), s.ready)
+	if err := s.show(ctx, out, s.steps); err != nil {
+		return err
+	}
+	if s.traffic != nil {
+		steps, err := s.traffic(ctx, s)
+		if err != nil {
+			return err
+		}
+		if err := s.show(ctx, out, steps); err != nil {
+			return err
 		}
 	}
 	if keep {
-		stage.wait(ctx, out)
+		s.wait(ctx, out)
 		return nil
 	}
 	fmt.Fprintf(out, `
-Done in %s; everything was stopped and removed. What to try next, without cluster and cloud:
+Done in %s; everything was stopped and removed. To keep it and play: make demo KEEP=1. Without cluster and cloud:
   export PATH="$PWD/build:$PATH"
   kubectl underlay pools --inventory %[2]s -o wide
-  kubectl underlay init --no-operator --inventory %[2]s --export
-  kubectl underlay init --no-operator --inventory %[2]s --for spiderpool --export
-`, time.Since(began).Round(time.Second), walkthrough)
+  kubectl underlay init --inventory %[2]s --export
+  kubectl underlay init --inventory %[2]s --for spiderpool --export
+`, since(began), walkthrough)
+	return nil
+}
+
+func since(began time.Time) time.Duration { return time.Since(began).Round(time.Second) }
+
+// setUp sets the stage: a whole cluster, or what comes closest where that cannot be had.
+func setUp(ctx context.Context, out, progress io.Writer) (*stage, error) {
+	whole := &stage{}
+	err := whole.onCluster(ctx, progress)
+	if err == nil {
+		return whole, nil
+	}
+	if ctx.Err() != nil {
+		return nil, errors.Join(ctx.Err(), whole.close())
+	}
+	fmt.Fprintf(out, "\nNo cluster of virtual machines here: %v\nThe demo goes on with an API server alone: pools and attachments are made, "+
+		"and no pods run.\n\n", err)
+	if err := whole.close(); err != nil {
+		return nil, err
+	}
+	part := &stage{}
+	if err := part.onAPIServer(ctx, progress); err != nil {
+		return nil, errors.Join(err, part.close())
+	}
+	return part, nil
+}
+
+// show runs steps, each command before its output.
+func (s *stage) show(ctx context.Context, out io.Writer, steps []step) error {
+	for _, step := range steps {
+		if step.says != "" {
+			fmt.Fprintf(out, "\n# %s\n", step.says)
+		}
+		fmt.Fprintf(out, "$ %s\n", step.command)
+		if err := s.shell(ctx, out, step.command); err != nil {
+			return fmt.Errorf("%s: %w", step.command, err)
+		}
+	}
 	return nil
 }
 
@@ -91,21 +119,11 @@ func (s *stage) wait(ctx context.Context, out io.Writer) {
 		name, value, _ := strings.Cut(setting, "=")
 		switch {
 		case name == "PATH":
-			fmt.Fprintf(out, "  export PATH=%s:$PATH\n", filepath.SplitList(value)[0])
+			ours := filepath.SplitList(value)[:2] // plugin and kubectl
+			fmt.Fprintf(out, "  export PATH=%s:$PATH\n", strings.Join(ours, ":"))
 		case name == "KUBECONFIG", strings.HasPrefix(name, "AWS_"):
 			fmt.Fprintf(out, "  export %s\n", setting)
 		}
 	}
 	<-ctx.Done()
-}
-
-func say(out io.Writer, line string) { fmt.Fprintln(out, line) }
-
-// shell runs a command line of the demo with the stage's environment.
-func (s *stage) shell(ctx context.Context, out io.Writer, line string) error {
-	words := strings.Fields(line)
-	cmd := exec.CommandContext(ctx, filepath.Join(s.binaries, words[0]), words[1:]...)
-	cmd.Env = s.env
-	cmd.Stdout, cmd.Stderr = out, out
-	return cmd.Run()
 }
