@@ -8,6 +8,7 @@ package e2e
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -18,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/underlay-dev/kubectl-underlay/api/v1alpha1"
+	"github.com/underlay-dev/kubectl-underlay/cni/datapath"
 )
 
 // nodesReady says which nodes are ready.
@@ -190,10 +192,13 @@ func (s *suite) uninstall(t *testing.T) {
 		}
 	}
 	for _, node := range s.nodes() {
-		files := s.onNode(t, node, "ls /etc/cni/net.d /var/lib/underlay 2>/dev/null; ip -o link; ip -6 route; ip route")
-		for _, trace := range []string{"underlay", "ipvlan", "unl"} {
-			if strings.Contains(files, trace) {
-				t.Errorf("uninstall has left %q on %s:\n%s", trace, node, files)
+		if files := s.onNode(t, node, "ls -A /etc/cni/net.d"); files != "" {
+			t.Errorf("uninstall has left on %s, in /etc/cni/net.d: %s", node, files)
+		}
+		network := s.onNode(t, node, "ip -o link; ip -6 route; ip route; ip rule; ip -6 rule")
+		for _, trace := range []string{datapath.LinkPrefix, "ipvlan", "veth", "172.31.28.", "172.31.32.1[7-9]"} {
+			if regexp.MustCompile(trace).MatchString(network) {
+				t.Errorf("uninstall has left %q on %s:\n%s", trace, node, network)
 			}
 		}
 	}
