@@ -278,7 +278,10 @@ func (s *Store) reserve(b *book) error {
 		return nil
 	}
 	// Beyond the end, where bbolt goes next.
-	err := unix.Fallocate(int(s.file.Fd()), unix.FALLOC_FL_KEEP_SIZE, b.records.Tx().Size(), int64(missing*os.Getpagesize()))
+	err := error(unix.EINTR)
+	for errors.Is(err, unix.EINTR) { // Go's runtime sends itself signals, and a tmpfs then gives up what it has begun
+		err = unix.Fallocate(int(s.file.Fd()), unix.FALLOC_FL_KEEP_SIZE, b.records.Tx().Size(), int64(missing*os.Getpagesize()))
+	}
 	if err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
 		return explain("reserve space for the allocation store", s.path(), err)
 	}
