@@ -7,7 +7,7 @@
 // pod, by "kubectl exec" or as an exec probe, and fail when there is no answer:
 //
 //	testapp serve [-http :8080] [-echo :7777]   a web server (see serve.go), and an echo by TCP and UDP
-//	testapp ping [-size 84] ADDRESS             ICMP, IPv4 or IPv6; the size is that of the whole packet, never fragmented
+//	testapp ping [-size 84] ADDRESS             ICMP, IPv4 or IPv6, and who answers; the size is that of the whole packet, never fragmented
 //	testapp get URL                             prints what a web server answers
 //	testapp tcp [-connect] HOST:PORT            asks an echo by TCP, or just connects; prints the local and the remote address
 //	testapp udp HOST:PORT                       asks an echo by UDP
@@ -89,7 +89,11 @@ func ping(target string, s settings) error {
 	if err != nil {
 		return err
 	}
-	return probe.Ping(netns.Here(), netip.Addr{}, address, s.size, s.timeout)
+	if err := probe.Ping(netns.Here(), netip.Addr{}, address, s.size, s.timeout); err != nil {
+		return err
+	}
+	fmt.Println(address, "answers")
+	return nil
 }
 
 func get(ctx context.Context, w io.Writer, url string) error {
