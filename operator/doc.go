@@ -22,5 +22,29 @@
 // node's agent has reported that no address of it is held; objects that others made are not overwritten, pools of our
 // own networks excepted.
 //
-// What it may do in a cluster is in manifests/base/operator-rbac.yaml; its tests run with these permissions and no others.
+// What it may do in a cluster is these permissions and no others. manifests/base/operator-rbac.yaml grants them, which
+// tests/install holds against this list; the operator's own tests run with what is granted there.
+//
+// Everywhere:
+//
+// +kubebuilder:rbac:groups="",resources=nodes,verbs=get;list;watch
+// +kubebuilder:rbac:groups=underlay.dev,resources=underlaynetworks,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=underlay.dev,resources=underlaynetworks/status,verbs=patch
+// +kubebuilder:rbac:groups=underlay.dev,resources=underlaypools,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=underlay.dev,resources=underlaypools/status,verbs=patch
+// +kubebuilder:rbac:groups=underlay.dev,resources=underlaynodes,verbs=get;list;watch
+// +kubebuilder:rbac:groups=k8s.cni.cncf.io,resources=network-attachment-definitions,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=networking.k8s.io,resources=servicecidrs,verbs=get;list;watch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+//
+// In kube-system, to see whether another IPAM runs there (objects aws-node and cilium-config alone):
+//
+// +kubebuilder:rbac:groups=apps,namespace=kube-system,resources=daemonsets,resourceNames=aws-node,verbs=get
+// +kubebuilder:rbac:groups="",namespace=kube-system,resources=configmaps,resourceNames=cilium-config,verbs=get
+//
+// In the operator's own namespace, for the leader's lease:
+//
+// +kubebuilder:rbac:groups=coordination.k8s.io,namespace=underlay-system,resources=leases,verbs=create
+// +kubebuilder:rbac:groups=coordination.k8s.io,namespace=underlay-system,resources=leases,resourceNames=underlay-operator,verbs=get;update
+// +kubebuilder:rbac:groups="";events.k8s.io,namespace=underlay-system,resources=events,verbs=create;patch
 package operator
