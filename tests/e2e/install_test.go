@@ -196,7 +196,8 @@ func (s *suite) uninstall(t *testing.T) {
 			t.Errorf("uninstall has left on %s, in /etc/cni/net.d: %s", node, files)
 		}
 		network := s.onNode(t, node, "ip -o link; ip -6 route; ip route; ip rule; ip -6 rule")
-		for _, trace := range []string{datapath.LinkPrefix, "ipvlan", "veth", "172.31.28.", "172.31.32.1[7-9]"} {
+		// Of pods: our links' names, and addresses of the nodes' prefixes.
+		for _, trace := range []string{datapath.LinkPrefix, "ipvlan", "veth", `172\.31\.28\.`, `172\.31\.32\.(17[6-9]|1[89][0-9]|20[0-7])\b`} {
 			if regexp.MustCompile(trace).MatchString(network) {
 				t.Errorf("uninstall has left %q on %s:\n%s", trace, node, network)
 			}
