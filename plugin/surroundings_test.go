@@ -50,3 +50,31 @@ func TestOptionalPermissions(t *testing.T) {
 		contains(t, inspect.stderr, "permission/"+permission)
 	}
 }
+
+// TestCheckAsksForRoutes: what surrounds the nodes is read live, and a route to a NAT gateway that is gone is found.
+func TestCheckAsksForRoutes(t *testing.T) {
+	s := newStage(t)
+	vpc := readWalkthrough(t).VPCs[0].ID
+	set := func(state string) {
+		t.Helper()
+		err := s.cloud.Update(func(w *ec2sim.World) error {
+			w.Items["DescribeRouteTables"]["rtb-1"] = ec2sim.Item{"RouteTableId": "rtb-1", "VpcId": vpc,
+				"Associations": []any{map[string]any{"Main": true, "RouteTableId": "rtb-1"}},
+				"Routes": []any{
+					map[string]any{"DestinationCidrBlock": "172.31.0.0/16", "GatewayId": "local", "State": "active"},
+					map[string]any{"DestinationCidrBlock": "0.0.0.0/0", "NatGatewayId": "nat-1", "State": state},
+					map[string]any{"DestinationIpv6CidrBlock": "::/0", "EgressOnlyInternetGatewayId": "eigw-1", "State": "active"},
+				}}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	set("active")
+	must(t, 0, "check --fail-on info")
+	set("blackhole")
+	found := must(t, 1, "check")
+	contains(t, found.stdout, "internet-route-broken", "subnet/subnet-0c4e1f5a7b9d20001", "subnet/subnet-0c4e1f5a7b9d20002",
+		"to nat-1, which is gone (blackhole)", "aws ec2 replace-route --route-table-id rtb-1")
+}

@@ -134,8 +134,11 @@ func prefixNotOnInterface(in Inputs) []plan.Finding {
 			continue // other checks speak of such nodes
 		}
 		f := plan.Finding{ID: idPrefixNotOnInterface, Severity: plan.Error, Object: "pool/" + p.Name,
-			Remedy: "drain the ranges (spec.draining) before they go, or bind them to the interface again; " +
-				"`kubectl underlay init` brings derived pools up to date"}
+			Remedy: "bind the addresses to the interface again, or drain them (spec.draining) before they go from spec.ranges"}
+		if p.Labels[plan.LabelManagedBy] == plan.ManagedBy { // the operator would undo a change of the pool
+			f.Remedy = fmt.Sprintf("bind the addresses to the interface again, or put them into spec.exclude of network %s until no pod holds one; "+
+				"the operator, or `kubectl underlay init --no-operator`, makes the pool anew", p.Spec.NetworkName)
+		}
 		at := slices.IndexFunc(n.Interfaces, func(nic v1alpha1.Interface) bool {
 			return strings.EqualFold(nic.MACAddress, p.Spec.Interface.MACAddress)
 		})

@@ -63,12 +63,12 @@ func rules() []rule {
 		},
 		{
 			name:      "planning and checking touch neither cluster, cloud nor kernel",
-			under:     []string{"internal/plan", "internal/check", "internal/iprange"},
+			under:     []string{"internal/plan", "internal/check", "internal/vpc", "internal/iprange"},
 			forbidden: []string{clientGo, controllerRuntime, awsSDK, netlink, module + "/internal/kube", module + "/internal/cloud/aws"},
 		},
 		{
 			name:  "planning and checking know neither time nor context",
-			under: []string{"internal/plan", "internal/check", "internal/iprange"}, direct: true,
+			under: []string{"internal/plan", "internal/check", "internal/vpc", "internal/iprange"}, direct: true,
 			forbidden: []string{"context", "time", "os", "net/http", "math/rand"},
 		},
 		{
