@@ -102,3 +102,21 @@ func nodeCount(of []carrier) int {
 	}
 	return len(nodes)
 }
+
+// nicCount counts the interfaces of carriers.
+func nicCount(of []carrier) int {
+	nics := map[string]bool{}
+	for _, c := range of {
+		nics[c.nic.ID] = true
+	}
+	return len(nics)
+}
+
+// podsOf are the pods' addresses of carriers.
+func podsOf(of []carrier) []iprange.Range {
+	var out []iprange.Range
+	for _, c := range of {
+		out = append(out, c.pods...)
+	}
+	return iprange.Merge(out)
+}

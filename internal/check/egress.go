@@ -5,8 +5,11 @@ package check
 
 import (
 	"fmt"
+	"net/netip"
+	"slices"
 
 	"github.com/underlay-dev/kubectl-underlay/api/v1alpha1"
+	"github.com/underlay-dev/kubectl-underlay/internal/iprange"
 	"github.com/underlay-dev/kubectl-underlay/internal/plan"
 	"github.com/underlay-dev/kubectl-underlay/internal/vpc"
 )
@@ -41,6 +44,8 @@ type wayOut struct {
 	// route is the default route, if found; hidden that a prefix list may have it.
 	route         vpc.Route
 	found, hidden bool
+	// internet is every public address of the family.
+	internet []iprange.Range
 }
 
 // eachWayOut makes a check of one way out of a check of all: of each subnet that carries pods, and family.
@@ -61,6 +66,7 @@ func eachWayOut(run func(wayOut) *plan.Finding) func(Inputs) []plan.Finding {
 					continue
 				}
 				w.route, w.found, w.hidden = w.table.Default(w.family)
+				w.internet = internet(in.Inventory, w.family)
 				if f := run(w); f != nil {
 					f.Object = "subnet/" + w.subnet.ID
 					out = append(out, *f)
@@ -205,4 +211,23 @@ func sourceDestCheckOff(in Inputs) []plan.Finding {
 				"unless the node routes or translates for others", c.nic.ID)})
 	}
 	return out
+}
+
+// internet is every public address of a family that is not of the inventory's VPCs.
+func internet(in v1alpha1.Inventory, family v1alpha1.IPFamily) []iprange.Range {
+	all, holes := netip.MustParsePrefix("0.0.0.0/0"), []string{"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16",
+		"172.16.0.0/12", "192.168.0.0/16", "224.0.0.0/3"}
+	if family == v1alpha1.IPv6 {
+		all, holes = netip.MustParsePrefix("2000::/3"), nil
+	}
+	var own []iprange.Range
+	for _, text := range holes {
+		own = append(own, iprange.FromPrefix(netip.MustParsePrefix(text)))
+	}
+	for _, v := range in.VPCs {
+		for _, cidr := range slices.Concat(v.CIDRs, v.IPv6CIDRs) {
+			own = append(own, iprange.FromPrefix(cidr))
+		}
+	}
+	return iprange.Subtract([]iprange.Range{iprange.FromPrefix(all)}, own)
 }

@@ -14,6 +14,8 @@ import (
 // Surroundings are an inventory's verbatim items, each list by id.
 type Surroundings struct {
 	RouteTables               []RouteTable
+	SecurityGroups            []SecurityGroup
+	NetworkACLs               []NetworkACL
 	NATGateways               []NATGateway
 	VPCPeeringConnections     []PeeringConnection
 	TransitGatewayAttachments []TransitGatewayAttachment
@@ -24,6 +26,8 @@ type Surroundings struct {
 func Of(inv *v1alpha1.Inventory) Surroundings {
 	return Surroundings{
 		RouteTables:               decode(inv.RouteTables, func(t RouteTable) string { return t.ID }),
+		SecurityGroups:            decode(inv.SecurityGroups, func(g SecurityGroup) string { return g.ID }),
+		NetworkACLs:               decode(inv.NetworkACLs, func(a NetworkACL) string { return a.ID }),
 		NATGateways:               decode(inv.NATGateways, func(g NATGateway) string { return g.ID }),
 		VPCPeeringConnections:     decode(inv.VPCPeeringConnections, func(c PeeringConnection) string { return c.ID }),
 		TransitGatewayAttachments: decode(inv.TransitGatewayAttachments, func(a TransitGatewayAttachment) string { return a.ID }),
