@@ -10,6 +10,7 @@ import (
 
 	"github.com/underlay-dev/kubectl-underlay/internal/cloud/aws"
 	"github.com/underlay-dev/kubectl-underlay/internal/document"
+	"github.com/underlay-dev/kubectl-underlay/tests/controlplane"
 	"github.com/underlay-dev/kubectl-underlay/tests/ec2sim"
 )
 
@@ -77,4 +78,29 @@ func TestCheckAsksForRoutes(t *testing.T) {
 	found := must(t, 1, "check")
 	contains(t, found.stdout, "internet-route-broken", "subnet/subnet-0c4e1f5a7b9d20001", "subnet/subnet-0c4e1f5a7b9d20002",
 		"to nat-1, which is gone (blackhole)", "aws ec2 replace-route --route-table-id rtb-1")
+}
+
+// TestCheckCountsPods: how many pods a node takes is read from the cluster, and compared with its addresses.
+func TestCheckCountsPods(t *testing.T) {
+	s := newStage(t)
+	s.empty(t)
+	inventory := readWalkthrough(t)
+	for i := range inventory.Nodes {
+		inventory.Nodes[i].MaxPods = 110
+	}
+	for _, node := range controlplane.NodesOf(inventory) {
+		if err := s.client.Create(t.Context(), node); err != nil {
+			t.Fatal(err)
+		}
+	}
+	printed := must(t, 0, "inspect -o yaml").stdout
+	contains(t, printed, "maxPods: 110")
+	network := write(t, "network.yaml", `
+apiVersion: underlay.dev/v1alpha1
+kind: UnderlayNetwork
+metadata: {name: ens5}
+spec: {default: true, interfaceSelector: {deviceIndexes: [0]}}
+`)
+	found := must(t, 1, "check --fail-on warning --network "+network)
+	contains(t, found.stdout, "more-pods-than-addresses", "on 2 of 2 nodes: master (110 pods, 16 IPv4 addresses)")
 }

@@ -171,6 +171,10 @@ type Node struct {
 	// kernel version as the kubelet reports it.
 	// +optional
 	Kernel string `json:"kernel,omitempty"`
+	// maxPods is how many pods the kubelet takes (allocatable); absent means unknown.
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	MaxPods int32 `json:"maxPods,omitempty"`
 	// internalIPs of the Kubernetes node.
 	// +kubebuilder:validation:items:Format=ip
 	// +optional

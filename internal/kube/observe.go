@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 	"strings"
@@ -102,6 +103,7 @@ func Node(n *corev1.Node) v1alpha1.Node {
 		Labels:     n.Labels,
 		ProviderID: n.Spec.ProviderID,
 		Kernel:     n.Status.NodeInfo.KernelVersion,
+		MaxPods:    int32(min(n.Status.Allocatable.Pods().Value(), math.MaxInt32)),
 	}
 	for _, address := range n.Status.Addresses {
 		if address.Type != corev1.NodeInternalIP {

@@ -5,6 +5,7 @@ package controlplane
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -19,6 +20,9 @@ func NodesOf(inventory v1alpha1.Inventory) []client.Object {
 			ObjectMeta: metav1.ObjectMeta{Name: n.Name, Labels: n.Labels},
 			Spec:       corev1.NodeSpec{ProviderID: n.ProviderID},
 			Status:     corev1.NodeStatus{NodeInfo: corev1.NodeSystemInfo{KernelVersion: n.Kernel}},
+		}
+		if n.MaxPods > 0 {
+			node.Status.Allocatable = corev1.ResourceList{corev1.ResourcePods: *resource.NewQuantity(int64(n.MaxPods), resource.DecimalSI)}
 		}
 		for _, ip := range n.InternalIPs {
 			node.Status.Addresses = append(node.Status.Addresses, corev1.NodeAddress{Type: corev1.NodeInternalIP, Address: ip.String()})
