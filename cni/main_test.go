@@ -23,6 +23,9 @@ func TestMain(m *testing.M) {
 	if path := os.Getenv(nodeFileVariable); path != "" {
 		plugin := cni.New()
 		plugin.NodeFile, plugin.Folder = path, os.Getenv(folderVariable)
+		if os.Getenv(churnVariable) != "" {
+			os.Exit(churn(*plugin, os.Stdin))
+		}
 		os.Exit(plugin.Main("CNI plugin underlay test"))
 	}
 	os.Exit(m.Run())
