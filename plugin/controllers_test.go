@@ -12,6 +12,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -55,7 +56,7 @@ func (s *stage) collect(ctx context.Context, c client.Client) {
 }
 
 // crewLetsGo: the operator removes the pools of a network that is being deleted, and its finalizer once none is left;
-// the agents then know none.
+// the agents then take the CNI from their nodes.
 func (s *stage) crewLetsGo(ctx context.Context, c client.Client) {
 	var networks v1alpha1.UnderlayNetworkList
 	var pools v1alpha1.UnderlayPoolList
@@ -86,6 +87,8 @@ func (s *stage) crewLetsGo(ctx context.Context, c client.Client) {
 	if c.List(ctx, &reports) == nil {
 		for i := range reports.Items {
 			reports.Items[i].Status.Pools = nil
+			meta.SetStatusCondition(&reports.Items[i].Status.Conditions, metav1.Condition{
+				Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonVacant})
 			_ = c.Status().Update(ctx, &reports.Items[i])
 		}
 	}

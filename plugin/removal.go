@@ -278,8 +278,8 @@ func (r *removal) patiently(ctx context.Context, do func(context.Context) error)
 	return ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded), err
 }
 
-// clearNodes waits until every agent that runs knows no pool any more: it has then taken its node's CNI configuration
-// away. A node whose agent does not run is left as it is.
+// clearNodes waits until every agent that runs has taken the CNI from its node, which it does when there is no network
+// and no pod that holds an address. A node whose agent does not run is left as it is.
 func (r *removal) clearNodes(ctx context.Context, tell func(string)) (string, error) {
 	w := watcher{cluster: r.cluster}
 	var waiting, silent []string
@@ -295,20 +295,20 @@ func (r *removal) clearNodes(ctx context.Context, tell func(string)) (string, er
 	})
 	switch {
 	case gaveUp:
-		return "left with their CNI configuration: " + plan.Some(append(silent, waiting...)), nil
+		return "left with the CNI: " + plan.Some(append(silent, waiting...)), nil
 	case errors.Is(err, context.DeadlineExceeded) && len(waiting) > 0:
-		return "", lateError{"the agents have not taken the CNI configuration away from " + plan.Some(waiting)}
+		return "", lateError{"the agents have not taken the CNI from " + plan.Some(waiting)}
 	case err != nil:
 		return "", err
 	case len(silent) > 0:
-		return "left with their CNI configuration, since no agent runs there: " + plan.Some(silent), nil
+		return "left with the CNI, since no agent runs there: " + plan.Some(silent), nil
 	case len(w.seen.Reports) == 0:
 		return "no agent has reported: look at /etc/cni/net.d of the nodes", nil
 	}
-	return "their CNI configuration is gone", nil
+	return "nothing of the CNI is left on them", nil
 }
 
-// unclear are nodes whose agent still knows pools or a default network, whose configuration goes last: those that it will tell of in time, and those where none runs.
+// unclear are nodes whose agent has not told that they are vacant: those where it will in time, and those where none runs.
 func unclear(seen kube.Observation) (waiting, silent []string) {
 	running := map[string]bool{}
 	if seen.Install != nil {
@@ -319,8 +319,9 @@ func unclear(seen kube.Observation) (waiting, silent []string) {
 		}
 	}
 	for _, report := range seen.Reports {
+		ready := meta.FindStatusCondition(report.Status.Conditions, v1alpha1.ConditionReady)
 		switch {
-		case len(report.Status.Pools) == 0 && meta.FindStatusCondition(report.Status.Conditions, v1alpha1.ConditionDefaultNetwork) == nil:
+		case ready != nil && ready.Reason == v1alpha1.ReasonVacant:
 		case running[report.Name]:
 			waiting = append(waiting, report.Name)
 		default:

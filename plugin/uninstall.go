@@ -29,12 +29,13 @@ func newUninstall(g *global) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "uninstall",
 		Short: "Remove networks, agents, operator and all that init has made",
-		Long: `Remove, in this order: networks with their pools and attachments, the nodes' CNI configuration, agents, operator,
-permissions, CRDs and the namespace underlay-system with all that is in it.
+		Long: `Remove, in this order: networks with their pools and attachments, the CNI from the nodes, agents, operator, permissions,
+CRDs and the namespace underlay-system with all that is in it.
 
-As long as pods hold addresses it refuses: their network would break when they are deleted. --force removes all the same.
-Running it again completes what an earlier run left. Nothing is changed in the cloud. The programs of the CNI stay on the
-nodes (/opt/cni/bin/underlay, portmap and loopback), where pods that are left may need them to be deleted.
+As long as pods hold addresses it refuses: their network would break when they are deleted. --force removes all the same,
+and leaves the CNI on nodes with such pods, whose end needs it. Running it again completes what an earlier run left.
+
+Nothing is changed in the cloud. Of the nodes' settings, forwarding stays on: others may count on it by now.
 
 Where networks or CRDs come from git, stop that first, or they come back; --keep-crds leaves the CRDs to who manages them.`,
 		Example: `  # See what would go
@@ -101,7 +102,7 @@ func (g *global) uninstall(ctx context.Context, o uninstallOptions) error {
 	}
 	err = within(ctx, o.timeout, func(ctx context.Context) error { return g.remove(ctx, r) })
 	if err == nil {
-		g.chatter().Note("left as they are: the cloud, and on the nodes /var/lib/underlay and the programs in /opt/cni/bin, which pods that are left may need")
+		g.chatter().Note("left as they are: the cloud, and the nodes' forwarding of packets")
 	}
 	return err
 }

@@ -11,6 +11,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -154,7 +155,7 @@ func TestUninstallByForce(t *testing.T) {
 	s.controllers(t, false)
 	s.operatorStatus(t, appsv1.DeploymentStatus{}) // it is down
 	r := must(t, 0, "uninstall --yes --force --timeout 100s")
-	contains(t, r.stderr, "1 network, without the operator", "left with their CNI configuration: master, worker1")
+	contains(t, r.stderr, "1 network, without the operator", "left with the CNI: master, worker1")
 	if left := s.leftovers(t); len(left) > 0 {
 		t.Errorf("left: %v", left)
 	}
@@ -210,14 +211,15 @@ func TestInitWhileNamespaceGoes(t *testing.T) {
 	must(t, 0, "uninstall --yes")
 }
 
-// TestUninstallSilentAgent: a node whose agent is gone keeps its configuration, which is said; nothing waits for it.
+// TestUninstallSilentAgent: a node whose agent is gone keeps the CNI, which is said; nothing waits for it.
 func TestUninstallSilentAgent(t *testing.T) {
 	s := newStage(t)
 	s.installed(t)
 	s.kubectl(t, "", "delete", "pod", "-n", systemNamespace, "underlay-agent-worker1", "--grace-period=0", "--force")
 	s.controllers(t, false)
-	s.report(t, "master", v1alpha1.UnderlayNodeStatus{})
-	contains(t, must(t, 0, "uninstall --yes").stderr, "left with their CNI configuration, since no agent runs there: worker1")
+	s.report(t, "master", v1alpha1.UnderlayNodeStatus{Conditions: []metav1.Condition{
+		{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonVacant, LastTransitionTime: metav1.Now()}}})
+	contains(t, must(t, 0, "uninstall --yes").stderr, "left with the CNI, since no agent runs there: worker1")
 }
 
 // TestInterruptedUninstall says that it can be completed.

@@ -18,3 +18,6 @@ const (
 	// ConditionDefaultNetwork of a node: the default network's CNI configuration is in place, and the one that runtimes take.
 	ConditionDefaultNetwork = "DefaultNetwork"
 )
+
+// ReasonVacant of a node's Ready: there is no network, and nothing of the CNI is on the node.
+const ReasonVacant = "Vacant"

@@ -59,6 +59,12 @@ func addFilterPoint(index int) *message {
 	return m
 }
 
+// deleteFilterPoint removes the place, with all filters there.
+func deleteFilterPoint(index int) *message {
+	return trafficMessage(unix.RTM_DELQDISC, 0, nl.TcMsg{Ifindex: int32(index), Handle: clsact &^ 0xffff, Parent: clsact},
+		"remove traffic control", unix.ENOENT, unix.EINVAL, unix.ENODEV)
+}
+
 // setShaper makes or changes the root queue of a link.
 func setShaper(s shaper) *message {
 	const handle, ethernet = 1 << 16, 1 // 1:, TC_LINKLAYER_ETHERNET
@@ -155,7 +161,7 @@ func addAction(list *nl.RtAttr, kind string, attribute int, verdict uint32, para
 	action.AddRtAttr(nl.TCA_ACT_OPTIONS, nil).AddRtAttr(attribute, data)
 }
 
-// deleteFilter is no error where the link, its filters or this one are gone.
+// deleteFilter is no error where the link, its filters or this one are gone. Without a handle it deletes all of the chain and priority.
 func deleteFilter(f filter) *message {
 	m := trafficMessage(unix.RTM_DELTFILTER, 0, f.header(), "remove a filter", unix.ENOENT, unix.EINVAL, unix.ENODEV, unix.EOPNOTSUPP)
 	if f.chain != 0 {

@@ -18,8 +18,8 @@ import (
 
 // lock is the blocking flock which everyone takes before the node file or the store is read or written.
 //
-// Invariants: the file is never removed by us, and a lock counts only while its path still names the locked inode, so a folder which somebody
-// removed and made again cannot give two owners. The kernel drops the lock with its owner's death: nothing is stale after kill -9.
+// Invariants: a lock counts only while its path still names the locked inode, so neither Erase nor a folder which somebody removed and made again can
+// give two owners. The kernel drops the lock with its owner's death: nothing is stale after kill -9.
 type lock struct {
 	fd int
 }

@@ -76,12 +76,12 @@ func Open(ctx context.Context, options Options) (*Store, error) {
 		}
 		options.BootID = id
 	}
-	l, err := acquire(ctx, filepath.Join(options.Folder, "lock"))
+	l, err := acquire(ctx, lockPath(options.Folder))
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := os.MkdirAll(options.Folder, 0o700); err != nil {
 			return nil, explain("make the allocation store's folder", options.Folder, err)
 		}
-		l, err = acquire(ctx, filepath.Join(options.Folder, "lock"))
+		l, err = acquire(ctx, lockPath(options.Folder))
 	}
 	if err != nil {
 		return nil, err

@@ -53,7 +53,7 @@ type agent struct {
 	world    *world
 	host     *host.Host
 	reporter *reporter
-	// beat is when the loop last came around, in Unix nanoseconds; inPlace whether a node file was in place then.
+	// beat is when the loop last came around, in Unix nanoseconds; inPlace whether a node file was in place then, or none is needed.
 	beat    atomic.Int64
 	inPlace atomic.Bool
 	// seen is what the last step saw.
@@ -160,7 +160,7 @@ func (a *agent) rest() time.Duration {
 	return wait
 }
 
-// step makes the host what the API server wants it to be, or the node file in place, and hands on what it saw.
+// step makes the host what the API server wants it to be, or what the node file in place says, and hands on what it saw.
 func (a *agent) step(ctx context.Context) {
 	if time.Since(a.collected) >= collectEvery {
 		a.collected = time.Now()
@@ -172,7 +172,7 @@ func (a *agent) step(ctx context.Context) {
 		}
 	}
 	o, problems := a.apply(ctx)
-	a.inPlace.Store(o.File != nil)
+	a.inPlace.Store(o.File != nil || o.Vacant)
 	a.seen.Store(&o)
 	if ctx.Err() == nil {
 		a.reporter.want(statusOf(a.facts, o, problems))
@@ -199,6 +199,15 @@ func (a *agent) apply(ctx context.Context) (host.Observation, []Problem) {
 	}
 	for _, l := range links {
 		in.Node.Addresses = append(in.Node.Addresses, l.Addresses...)
+	}
+	if len(in.Networks) == 0 && len(in.Pools) == 0 {
+		o, err := a.host.Vacate(ctx)
+		switch {
+		case err != nil:
+			a.options.Log.Warn("the machine cannot be vacated", "error", err)
+		case o.Vacant:
+			return o, unknown
+		}
 	}
 	in.Writer = "underlay-agent " + a.options.Version
 	file, problems := NodeFile(in)

@@ -121,9 +121,10 @@ func TestAgent(t *testing.T) {
 			return nil
 		})
 	}
-	r.wants(t, "/readyz", http.StatusOK) // a node without pools has a node file too
+	r.wants(t, "/readyz", http.StatusOK)
 	r.wants(t, "/healthz", http.StatusOK)
-	condition(v1alpha1.ConditionReady, metav1.ConditionTrue, "knows 0 pools")
+	condition(v1alpha1.ConditionReady, metav1.ConditionTrue, "there is no UnderlayNetwork")
+	r.isVacant(t)
 	condition(v1alpha1.ConditionFollowed, metav1.ConditionTrue, "")
 
 	network := c.network(t, "whole-a", func(s *v1alpha1.UnderlayNetworkSpec) { s.Default = true })
@@ -165,6 +166,26 @@ func TestAgent(t *testing.T) {
 		}
 		return nil
 	})
+	must(t, c.Delete(t.Context(), p))
+	condition(v1alpha1.ConditionReady, metav1.ConditionTrue, "there is no UnderlayNetwork")
+	r.isVacant(t)
+	r.wants(t, "/readyz", http.StatusOK)
+}
+
+// isVacant: the agent has left no file on its machine.
+func (r *running) isVacant(t *testing.T) {
+	t.Helper()
+	for _, folder := range []string{r.paths.CNIBin, r.paths.CNIConf, r.paths.Store, filepath.Dir(r.paths.NodeFile)} {
+		entries, err := os.ReadDir(folder)
+		if err != nil && !os.IsNotExist(err) {
+			t.Error(err)
+		}
+		for _, e := range entries {
+			if !e.IsDir() {
+				t.Errorf("%s is left in %s", e.Name(), folder)
+			}
+		}
+	}
 }
 
 // TestAgentWithoutAPIServer starts where nobody answers.

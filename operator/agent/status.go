@@ -53,6 +53,10 @@ func readiness(o host.Observation) metav1.Condition {
 			return c
 		}
 	}
+	if o.Vacant {
+		c.Status, c.Reason, c.Message = metav1.ConditionTrue, v1alpha1.ReasonVacant, "there is no UnderlayNetwork, so nothing of the CNI is on the node"
+		return c
+	}
 	if o.File == nil {
 		c.Reason, c.Message = "NoNodeFile", "the node file is not written yet, since the API server has not told about the node, its networks and its pools"
 		return c

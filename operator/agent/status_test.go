@@ -69,6 +69,7 @@ func TestConditions(t *testing.T) {
 		// want is "type status reason: message", or its beginning.
 		want string
 	}{
+		{"no network", func(o *host.Observation) { *o = host.Observation{Links: o.Links, Vacant: true} }, nil, "Ready True Vacant: there is no UnderlayNetwork"},
 		{"no node file", func(o *host.Observation) { o.File, o.Pools = nil, nil }, nil, "Ready False NoNodeFile: the node file is not written yet"},
 		{"programs", func(o *host.Observation) { o.Failed = map[host.Part]error{host.PartPrograms: errors.New("full")} }, nil, "Ready False ProgramsFailed: full"},
 		{"of two failures the first part's", func(o *host.Observation) {

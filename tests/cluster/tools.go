@@ -23,7 +23,7 @@ func collectTools(ctx context.Context, folder, proxyMode string) error {
 			return err
 		}
 	}
-	names := []string{"mount", "umount", "nsenter", "ip", "nft"}
+	names := []string{"mount", "umount", "nsenter", "ip", "tc", "nft"}
 	if proxyMode == iptables {
 		names = append(names, "iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore")
 		if err := os.CopyFS(filepath.Join(folder, "lib", "xtables"), os.DirFS("/usr/lib/x86_64-linux-gnu/xtables")); err != nil {

@@ -192,8 +192,15 @@ func (s *suite) uninstall(t *testing.T) {
 		}
 	}
 	for _, node := range s.nodes() {
-		if files := s.onNode(t, node, "ls -A /etc/cni/net.d"); files != "" {
-			t.Errorf("uninstall has left on %s, in /etc/cni/net.d: %s", node, files)
+		for _, folder := range []string{"/etc/cni/net.d", "/opt/cni/bin", "/var/lib/underlay", "/run/underlay"} {
+			if files := s.onNode(t, node, "ls -A "+folder); files != "" {
+				t.Errorf("uninstall has left on %s, in %s: %s", node, folder, files)
+			}
+		}
+		for command, trace := range map[string]string{"nft list tables": "underlay", "tc qdisc show": "clsact"} {
+			if out := s.onNode(t, node, command); strings.Contains(out, trace) {
+				t.Errorf("uninstall has left %q on %s:\n%s", trace, node, out)
+			}
 		}
 		network := s.onNode(t, node, "ip -o link; ip -6 route; ip route; ip rule; ip -6 rule")
 		// Of pods: our links' names, and addresses of the nodes' prefixes.

@@ -17,6 +17,9 @@ import (
 
 // Collect frees the addresses that dead sandboxes left.
 func (h *Host) Collect(ctx context.Context) error {
+	if !ipam.Exists(h.paths.Store) {
+		return nil // opening it would make one
+	}
 	ctx, cancel := context.WithTimeout(ctx, lockTimeout)
 	defer cancel()
 	s := &survivors{}

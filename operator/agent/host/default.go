@@ -193,17 +193,13 @@ func readConfig(path string) (c configuration, exists bool, err error) {
 // foreign finds the CNI configuration that runtimes take before ours, Multus's aside: that one calls the next. One that cannot be read counts: runtimes
 // fail at it.
 func (h *Host) foreign() (string, error) {
-	entries, err := os.ReadDir(h.paths.CNIConf)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("list CNI configurations: %w", err)
+	names, err := h.configurations()
+	if err != nil {
+		return "", err
 	}
-	for _, entry := range entries { // sorted by name
-		name := entry.Name()
+	for _, name := range names {
 		if name >= ConfigName {
 			break
-		}
-		if !slices.Contains([]string{".conf", ".conflist", ".json"}, filepath.Ext(name)) {
-			continue
 		}
 		c, exists, err := readConfig(filepath.Join(h.paths.CNIConf, name))
 		if err != nil {
@@ -214,6 +210,21 @@ func (h *Host) foreign() (string, error) {
 		}
 	}
 	return "", nil
+}
+
+// configurations that runtimes look at, by name.
+func (h *Host) configurations() ([]string, error) {
+	entries, err := os.ReadDir(h.paths.CNIConf)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("list CNI configurations: %w", err)
+	}
+	var names []string
+	for _, entry := range entries { // sorted by name
+		if slices.Contains([]string{".conf", ".conflist", ".json"}, filepath.Ext(entry.Name())) {
+			names = append(names, entry.Name())
+		}
+	}
+	return names, nil
 }
 
 func (c *configuration) isMultus() bool {

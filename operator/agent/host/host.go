@@ -52,6 +52,8 @@ type Observation struct {
 	Obstacles map[string]*datapath.MasterError
 	// File that is in place; nil if there is none that could be read.
 	File *nodefile.File
+	// Vacant: nothing of ours is on the machine, and nothing shall be.
+	Vacant bool
 	// Pools of File, in its order.
 	Pools []ipam.PoolUsage
 	// Default CNI configuration.
@@ -107,12 +109,12 @@ func (h *Host) Apply(ctx context.Context, node string, file *nodefile.File) Obse
 			o.Failed[part] = errors.Join(o.Failed[part], err)
 		}
 	}
-	fail(PartPrograms, h.install())
 	offline := file == nil
 	if offline {
 		file = h.inPlace(node)
 	}
-	if file != nil {
+	if file != nil { // else nobody can use the programs, and where there is no network they would have to go again
+		fail(PartPrograms, h.install())
 		fail(PartSettings, h.set(file))
 		fail(PartLinks, h.bringUp(file))
 	}

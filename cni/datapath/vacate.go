@@ -1,0 +1,71 @@
+// Copyright The kubectl underlay Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package datapath
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/google/nftables"
+	"golang.org/x/sys/unix"
+)
+
+// Vacate removes from the node what serves all its pods: the rules for host legs, and the filters on its interfaces. No pod may be left. What others
+// have there stays; links stay up.
+func (d *Datapath) Vacate() error {
+	errs := []error{removeFirewall()}
+	for _, master := range d.rememberedMasters() {
+		errs = append(errs, d.clearFilters(master))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err // the next call needs to know the interfaces, too
+	}
+	return os.RemoveAll(d.hint(""))
+}
+
+func removeFirewall() error {
+	c, err := nftables.New()
+	if err != nil {
+		return fmt.Errorf("open nftables: %w", err)
+	}
+	tables, err := c.ListTablesOfFamily(nftables.TableFamilyINet)
+	without := []error{unix.EINVAL, unix.EOPNOTSUPP, unix.EPROTONOSUPPORT, unix.EAFNOSUPPORT} // what kernels without nftables say
+	if slices.ContainsFunc(without, func(e error) bool { return errors.Is(err, e) }) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("list nftables tables: %w", err)
+	}
+	for _, t := range tables {
+		if t.Name == tableName {
+			c.DelTable(t)
+		}
+	}
+	if err := c.Flush(); err != nil {
+		return fmt.Errorf("remove the nftables table %s: %w", tableName, err)
+	}
+	return nil
+}
+
+// clearFilters removes our filters from an interface, and the place for filters if nobody else has one there. That is ours as a rule: others who
+// prepared it and have no filter yet would have to do it again.
+func (d *Datapath) clearFilters(index int) error {
+	gate := filter{index: index, parent: outgoing, priority: filterPriority}
+	pods := gate
+	pods.chain = metadataChain
+	if err := d.node.do(deleteFilter(gate), deleteFilter(pods)); err != nil {
+		return err
+	}
+	for _, parent := range []uint32{incoming, outgoing} {
+		left, err := d.node.dump(listFilters(index, parent))
+		if err != nil || len(left) > 0 {
+			return err
+		}
+	}
+	return d.node.do(deleteFilterPoint(index))
+}
