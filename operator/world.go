@@ -121,7 +121,7 @@ func (o *operator) think(ctx context.Context, w *world, seen observation) error 
 		return err
 	}
 	inventory := cloud.Join(nodes, seen.snapshot)
-	cloud.WithLinks(&inventory, w.agentReports())
+	cloud.WithReports(&inventory, w.agentReports())
 	inventory.OtherIPAM = others
 	for i := range inventory.Nodes {
 		n := &inventory.Nodes[i]

@@ -127,7 +127,7 @@ func (g *global) observeCloud(ctx context.Context, w *world) error {
 		return err
 	}
 	w.inventory = cloud.Join(w.seen.Nodes, snapshot)
-	cloud.WithLinks(&w.inventory, w.seen.Reports)
+	cloud.WithReports(&w.inventory, w.seen.Reports)
 	w.inventory.OtherIPAM = w.seen.OtherIPAM
 	return nil
 }

@@ -179,6 +179,9 @@ type Node struct {
 	// +kubebuilder:validation:items:Format=ip
 	// +optional
 	InternalIPs []netip.Addr `json:"internalIPs,omitempty"`
+	// host is the node's machine as its agent saw it; absent where no agent has.
+	// +optional
+	Host *NodeHost `json:"host,omitempty"`
 	// interfaces of the instance.
 	// +optional
 	Interfaces []Interface `json:"interfaces,omitempty"`

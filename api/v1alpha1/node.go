@@ -26,6 +26,10 @@ type UnderlayNodeStatus struct {
 	// +optional
 	Links []NodeLink `json:"links,omitempty"`
 
+	// host is the machine beside its links.
+	// +optional
+	Host *NodeHost `json:"host,omitempty"`
+
 	// pools as the agent counts them.
 	// +listType=map
 	// +listMapKey=name
@@ -51,6 +55,28 @@ type NodeLink struct {
 	Up bool `json:"up"`
 	// ipvlan: the link can carry ipvlan children (no macvlan, bridge or other mode is in the way).
 	IPVlan bool `json:"ipvlan"`
+}
+
+// NodeHost is what the agent saw of its machine that pods' traffic depends on.
+type NodeHost struct {
+	// addresses that the machine's own links carry, link-local ones aside.
+	// +listType=atomic
+	// +kubebuilder:validation:items:Format=ip
+	// +optional
+	Addresses []string `json:"addresses,omitempty"`
+	// missingModules of the kernel, which pods need or may need, and which it does not find.
+	// +listType=atomic
+	// +optional
+	MissingModules []string `json:"missingModules,omitempty"`
+	// kubeProxyMode such as nftables, iptables or ipvs; empty where no kube-proxy answers.
+	// +optional
+	KubeProxyMode string `json:"kubeProxyMode,omitempty"`
+	// foreignCNIConfiguration is the file that runtimes take before 05-underlay.conflist, Multus's aside.
+	// +optional
+	ForeignCNIConfiguration string `json:"foreignCNIConfiguration,omitempty"`
+	// arpIgnore is the machine's setting net.ipv4.conf.all.arp_ignore.
+	// +optional
+	ARPIgnore int32 `json:"arpIgnore,omitempty"`
 }
 
 // NodePool is a pool as the node's agent counts it.

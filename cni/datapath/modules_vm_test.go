@@ -6,6 +6,7 @@
 package datapath_test
 
 import (
+	"errors"
 	"os"
 	"testing"
 	"time"
@@ -53,11 +54,11 @@ func TestMissingModules(t *testing.T) {
 // unload waits until the kernel has taken down the namespace in which the module was used.
 func unload(t *testing.T, module string) {
 	t.Helper()
-	err := unix.EAGAIN
-	for deadline := time.Now().Add(time.Minute); err == unix.EAGAIN && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		err, _ = unix.DeleteModule(module, unix.O_NONBLOCK).(unix.Errno)
+	err := error(unix.EAGAIN)
+	for deadline := time.Now().Add(time.Minute); errors.Is(err, unix.EAGAIN) && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		err = unix.DeleteModule(module, unix.O_NONBLOCK)
 	}
-	if err != 0 {
+	if err != nil {
 		t.Fatalf("unload %s: %v", module, err)
 	}
 }

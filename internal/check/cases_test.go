@@ -352,7 +352,7 @@ func TestChecks(t *testing.T) {
 		},
 	}
 	tested := map[string]bool{}
-	for _, tt := range slices.Concat(tests, installCases(), egressCases(), groupCases(), aclCases(),
+	for _, tt := range slices.Concat(tests, installCases(), hostCases(), egressCases(), groupCases(), aclCases(),
 		capacityCases(), spaceCases(), mtuCases()) {
 		tested[tt.id] = true
 		t.Run(tt.id, func(t *testing.T) {

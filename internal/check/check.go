@@ -65,7 +65,7 @@ type Check struct {
 
 // All checks by id.
 func All() []Check {
-	all := slices.Concat(planned(), nodeChecks(), clusterChecks(), poolChecks(), cloudChecks(), egressChecks(), firewallChecks(), capacityChecks(),
+	all := slices.Concat(planned(), nodeChecks(), hostChecks(), clusterChecks(), poolChecks(), cloudChecks(), egressChecks(), firewallChecks(), capacityChecks(),
 		spaceChecks(), mtuChecks(), installChecks(), healthChecks())
 	slices.SortFunc(all, func(a, b Check) int { return cmp.Compare(a.ID, b.ID) })
 	return all

@@ -210,16 +210,16 @@ func TestParseProviderID(t *testing.T) {
 	}
 }
 
-func TestWithLinks(t *testing.T) {
+func TestWithReports(t *testing.T) {
 	inv := v1alpha1.Inventory{Nodes: []v1alpha1.Node{
 		{Name: "a", Interfaces: []v1alpha1.Interface{{ID: "eni-1", MACAddress: "02:00:00:00:00:0a"}, {ID: "eni-2", MACAddress: "02:00:00:00:00:0b", Name: "ens9", MTU: 1500}}},
 		{Name: "b", Interfaces: []v1alpha1.Interface{{ID: "eni-3", MACAddress: "02:00:00:00:00:0a"}}},
 	}}
 	seen := v1alpha1.UnderlayNode{Status: v1alpha1.UnderlayNodeStatus{Links: []v1alpha1.NodeLink{{Name: "ens5", MACAddress: "02:00:00:00:00:0A", MTU: 9001}}}}
-	seen.Name = "a"
-	cloud.WithLinks(&inv, []v1alpha1.UnderlayNode{seen})
+	seen.Name, seen.Status.Host = "a", &v1alpha1.NodeHost{KubeProxyMode: "nftables"}
+	cloud.WithReports(&inv, []v1alpha1.UnderlayNode{seen})
 	want := []v1alpha1.Node{
-		{Name: "a", Interfaces: []v1alpha1.Interface{{ID: "eni-1", MACAddress: "02:00:00:00:00:0a", Name: "ens5", MTU: 9001}, {ID: "eni-2", MACAddress: "02:00:00:00:00:0b", Name: "ens9", MTU: 1500}}},
+		{Name: "a", Host: &v1alpha1.NodeHost{KubeProxyMode: "nftables"}, Interfaces: []v1alpha1.Interface{{ID: "eni-1", MACAddress: "02:00:00:00:00:0a", Name: "ens5", MTU: 9001}, {ID: "eni-2", MACAddress: "02:00:00:00:00:0b", Name: "ens9", MTU: 1500}}},
 		{Name: "b", Interfaces: []v1alpha1.Interface{{ID: "eni-3", MACAddress: "02:00:00:00:00:0a"}}},
 	}
 	if diff := cmp.Diff(want, inv.Nodes, options()); diff != "" {

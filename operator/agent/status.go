@@ -31,6 +31,7 @@ func statusOf(f facts, o host.Observation, problems []Problem) v1alpha1.Underlay
 			Name: l.Name, MACAddress: l.MAC, MTU: int32(l.MTU), Up: l.Up, IPVlan: !l.Port && o.Obstacles[l.MAC] == nil,
 		})
 	}
+	s.Host = hostOf(o)
 	for i, u := range o.Pools {
 		s.Pools = append(s.Pools, v1alpha1.NodePool{
 			Name: u.Pool, ObservedGeneration: o.File.Pools[i].Generation, Allocated: u.Held, Cooling: u.Cooling,
@@ -42,6 +43,21 @@ func statusOf(f facts, o host.Observation, problems []Problem) v1alpha1.Underlay
 		s.Conditions = append(s.Conditions, defaultNetwork(d))
 	}
 	return s
+}
+
+// hostOf is the machine beside its links.
+func hostOf(o host.Observation) *v1alpha1.NodeHost {
+	h := &v1alpha1.NodeHost{
+		MissingModules: o.Facts.MissingModules, KubeProxyMode: o.Facts.KubeProxyMode,
+		ForeignCNIConfiguration: o.Facts.ForeignConfiguration, ARPIgnore: int32(o.Facts.ARPIgnore),
+	}
+	for _, l := range o.Links {
+		for _, a := range l.Addresses {
+			h.Addresses = append(h.Addresses, a.String())
+		}
+	}
+	slices.Sort(h.Addresses)
+	return h
 }
 
 // readiness says whether pods of the node's pools can be attached.

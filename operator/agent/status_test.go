@@ -8,6 +8,7 @@ package agent
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -29,10 +30,11 @@ func seen() host.Observation {
 	drained, _ := iprange.Parse("172.31.32.192/28")
 	return host.Observation{
 		Links: []datapath.NodeLink{
-			{Link: datapath.Link{Name: "ens5", MAC: "02:00:00:00:20:00", MTU: 9001}, Up: true},
+			{Link: datapath.Link{Name: "ens5", MAC: "02:00:00:00:20:00", MTU: 9001}, Up: true, Addresses: []netip.Addr{netip.MustParseAddr("172.31.32.9")}},
 			{Link: datapath.Link{Name: "ens6", MAC: testMAC, MTU: 1500}},
 		},
 		File:  &nodefile.File{Pools: []nodefile.Pool{{Name: "p", Generation: 3, Interface: nodefile.Interface{ID: "eni-1", MAC: testMAC}}}},
+		Facts: host.Facts{MissingModules: []string{"sch_tbf"}, KubeProxyMode: "nftables", ForeignConfiguration: "00-other.conf", ARPIgnore: 1},
 		Pools: []ipam.PoolUsage{{Pool: "p", Held: 2, Cooling: 1, Drained: []iprange.Range{drained}}},
 	}
 }
@@ -44,6 +46,9 @@ func TestStatus(t *testing.T) {
 		Links: []v1alpha1.NodeLink{
 			{Name: "ens5", MACAddress: "02:00:00:00:20:00", MTU: 9001, Up: true, IPVlan: true},
 			{Name: "ens6", MACAddress: testMAC, MTU: 1500, IPVlan: true},
+		},
+		Host: &v1alpha1.NodeHost{
+			Addresses: []string{"172.31.32.9"}, MissingModules: []string{"sch_tbf"}, KubeProxyMode: "nftables", ForeignCNIConfiguration: "00-other.conf", ARPIgnore: 1,
 		},
 		Pools: []v1alpha1.NodePool{{Name: "p", ObservedGeneration: 3, Allocated: 2, Cooling: 1, Drained: []string{"172.31.32.192/28"}}},
 		Conditions: []metav1.Condition{

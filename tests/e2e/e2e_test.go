@@ -21,6 +21,7 @@ func TestCluster(t *testing.T) {
 		{"init again changes nothing", s.initializeAgain, false},
 		{"pools and attachment are as in the document", s.poolsAsDocumented, true},
 		{"status says that all is well", s.status, false},
+		{"check finds no error", s.check, false},
 		{"two replicas run, one per node, with addresses of their node", s.deploy, true},
 		{"pod to its own host", s.podToOwnHost, false},
 		{"pod to the other host", s.podToOtherHost, false},

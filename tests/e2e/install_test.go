@@ -120,6 +120,19 @@ func (s *suite) status(t *testing.T) {
 	}
 }
 
+// check: the agents have looked at real machines.
+func (s *suite) check(t *testing.T) {
+	out := s.kubectl(t, "underlay", "check")
+	for _, node := range s.nodes() {
+		var report v1alpha1.UnderlayNode
+		must(t, s.api.Get(t.Context(), client.ObjectKey{Name: node}, &report))
+		h := report.Status.Host
+		if h == nil || h.KubeProxyMode != "nftables" || len(h.MissingModules) > 0 || h.ForeignCNIConfiguration != "" || len(h.Addresses) < 2 {
+			t.Errorf("the agent of %s has seen %+v\n%s", node, h, out)
+		}
+	}
+}
+
 // addPrefix assigns a prefix to each node's interface, as a user would in EC2's console. Nobody tells the operator.
 func (s *suite) addPrefix(t *testing.T) {
 	added := map[string]string{"master": "172.31.28.32/28", "worker1": "172.31.32.192/28"}

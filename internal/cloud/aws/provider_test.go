@@ -44,7 +44,7 @@ func TestRoundTrip(t *testing.T) {
 				simulate(t, want)
 				nodes := asKubernetes(want.Nodes)
 				got := cloud.Join(nodes, observe(t, nodes))
-				cloud.WithLinks(&got, asAgents(want.Nodes))
+				cloud.WithReports(&got, asAgents(want.Nodes))
 				if diff := cmp.Diff(want, got, options()); diff != "" {
 					t.Errorf("(-want +got):\n%s", diff)
 				}

@@ -10,13 +10,14 @@ import (
 )
 
 // closeObjects refuses unknown fields in every struct below schema, and turns Kubernetes' mark of a free object into
-// JSON Schema's. Any other Kubernetes extension has no meaning in a file and is an error.
+// JSON Schema's. How lists merge says nothing in a file; any other Kubernetes extension is an error.
 func closeObjects(schema map[string]any) error {
 	if free, ok := schema["x-kubernetes-preserve-unknown-fields"]; ok && free == true {
 		delete(schema, "x-kubernetes-preserve-unknown-fields")
 		schema["type"] = "object"
 		schema["additionalProperties"] = true
 	}
+	delete(schema, "x-kubernetes-list-type") // of types that a custom resource has, too
 	for key := range schema {
 		if strings.HasPrefix(key, "x-") || key == "$ref" || key == "allOf" || key == "oneOf" || key == "not" {
 			return fmt.Errorf("%s has no meaning in the schema of a file", key)

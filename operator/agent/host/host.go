@@ -58,6 +58,8 @@ type Observation struct {
 	Pools []ipam.PoolUsage
 	// Default CNI configuration.
 	Default Default
+	// Facts beside links.
+	Facts Facts
 	// Failed parts.
 	Failed map[Part]error
 }
@@ -69,6 +71,9 @@ type Host struct {
 	obstacles map[string]*datapath.MasterError
 	// installed programs as they were when they were compared last: the source, and the target by its path.
 	installed map[string][2]identity
+	// missing modules of the kernel; tried: they were looked for.
+	missing []string
+	tried   bool
 	// now is the time since boot, for tests; nil is the kernel's.
 	now func() time.Duration
 }
@@ -124,6 +129,7 @@ func (h *Host) Apply(ctx context.Context, node string, file *nodefile.File) Obse
 	if file != nil {
 		h.withStore(ctx, file, !offline, &o, fail)
 	}
+	o.Facts = h.facts(ctx)
 	return o
 }
 

@@ -27,7 +27,7 @@ func (h *Host) Vacate(ctx context.Context) (Observation, error) {
 		return Observation{}, fmt.Errorf("remove what is left of networks: %w", err)
 	}
 	links, err := h.Links(nil)
-	return Observation{Links: links, Obstacles: h.obstacles, Vacant: vacant}, err
+	return Observation{Links: links, Obstacles: h.obstacles, Vacant: vacant, Facts: h.facts(ctx)}, err
 }
 
 // vacate removes our program last, which tells that there was something: what a killed agent has begun, the next completes.
