@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/underlay-dev/kubectl-underlay/api/v1alpha1"
@@ -38,6 +39,16 @@ func ReadInventory(name string, r io.Reader) (v1alpha1.Inventory, error) {
 	}
 	lowerMACs(&inventory)
 	return inventory, nil
+}
+
+// OpenInventory reads the inventory file at path.
+func OpenInventory(path string) (v1alpha1.Inventory, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return v1alpha1.Inventory{}, err
+	}
+	defer file.Close()
+	return ReadInventory(path, file)
 }
 
 // checkInventory reports what schema and identities do not allow.

@@ -146,13 +146,7 @@ func (o *Options) complete() error {
 		if err != nil {
 			return err
 		}
-		path := filepath.Join(root, "docs", "examples", "walkthrough.yaml")
-		file, err := os.Open(path)
-		if err != nil {
-			return err
-		}
-		defer file.Close()
-		if o.Inventory, err = document.ReadInventory(path, file); err != nil {
+		if o.Inventory, err = document.OpenInventory(filepath.Join(root, "docs", "examples", "walkthrough.yaml")); err != nil {
 			return err
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/underlay-dev/kubectl-underlay/api/v1alpha1"
 	"github.com/underlay-dev/kubectl-underlay/internal/document"
 	"github.com/underlay-dev/kubectl-underlay/tests/controlplane"
 	"github.com/underlay-dev/kubectl-underlay/tests/ec2sim"
@@ -20,9 +19,9 @@ const walkthrough = "docs/examples/walkthrough.yaml"
 
 // onAPIServer sets up an API server that knows two nodes, and EC2, without anything that runs pods.
 func (s *stage) onAPIServer(ctx context.Context, progress io.Writer) error {
-	inventory, err := readInventory()
+	inventory, err := document.OpenInventory(walkthrough)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w; run the demo from the top of the repository", err)
 	}
 	if err := buildTargets(ctx, progress, "build"); err != nil {
 		return err
@@ -60,13 +59,4 @@ func (s *stage) onAPIServer(ctx context.Context, progress io.Writer) error {
 		{"Once more: nothing is left to change.", "kubectl underlay init --no-operator --yes"},
 	}
 	return s.setEnvironment(kubeconfig, ec2.URL())
-}
-
-func readInventory() (v1alpha1.Inventory, error) {
-	file, err := os.Open(walkthrough)
-	if err != nil {
-		return v1alpha1.Inventory{}, fmt.Errorf("%w; run the demo from the top of the repository", err)
-	}
-	defer file.Close()
-	return document.ReadInventory(walkthrough, file)
 }

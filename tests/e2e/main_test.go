@@ -61,11 +61,7 @@ func start(t *testing.T) *suite {
 // between its pods and an IPv6 service.
 func inventory(t *testing.T, root string) v1alpha1.Inventory {
 	t.Helper()
-	path := filepath.Join(root, "docs", "examples", "walkthrough.yaml")
-	file, err := os.Open(path)
-	must(t, err)
-	defer file.Close()
-	out, err := document.ReadInventory(path, file)
+	out, err := document.OpenInventory(filepath.Join(root, "docs", "examples", "walkthrough.yaml"))
 	must(t, err)
 	for i, own := range []string{"2406:da1e:c4:ed01::11", "2406:da1e:c4:ed02::18"} {
 		address := netip.MustParseAddr(own)

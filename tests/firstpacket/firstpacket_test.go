@@ -31,7 +31,10 @@ func TestFromInventoryToPing(t *testing.T) {
 	vm.NeedRoot(t)
 	kit := vm.ForTest(t)
 
-	inventory := readInventory(t)
+	inventory, err := document.OpenInventory(walkthrough)
+	if err != nil {
+		t.Fatal(err)
+	}
 	planned, findings := plan.For(plan.Inputs{Inventory: inventory, Propose: true})
 	for _, f := range findings {
 		t.Logf("finding: %s %s: %s", f.ID, f.Object, f.Message)
@@ -77,20 +80,6 @@ func TestFromInventoryToPing(t *testing.T) {
 	for _, n := range nodes {
 		n.deletePod(t, planned.Attachments[0])
 	}
-}
-
-func readInventory(t *testing.T) v1alpha1.Inventory {
-	t.Helper()
-	file, err := os.Open(walkthrough)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	inventory, err := document.ReadInventory(walkthrough, file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return inventory
 }
 
 // newVPC has the subnets of the inventory.
