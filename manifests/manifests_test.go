@@ -82,9 +82,9 @@ func TestInventorySchema(t *testing.T) {
 			}
 		}
 	})
-	// Inventory, VPC, Subnet, Node, Interface, InstanceType; and nine lists of what EC2 prints.
-	if closed != 6 || free != 9 {
-		t.Errorf("%d closed and %d free objects, want 6 and 9", closed, free)
+	// Inventory, VPC, Subnet, Node, its host, Interface, InstanceType; and nine lists of what EC2 prints.
+	if closed != 7 || free != 9 {
+		t.Errorf("%d closed and %d free objects, want 7 and 9", closed, free)
 	}
 }
 
