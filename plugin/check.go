@@ -20,6 +20,7 @@ type checkOptions struct {
 	output string
 	list   bool
 	pre    bool
+	peers  []string
 }
 
 func newCheck(g *global) *cobra.Command {
@@ -30,9 +31,13 @@ func newCheck(g *global) *cobra.Command {
 		Long: `Check nodes, cloud and cluster for what keeps pods from their addresses.
 
 Each finding has an id, says what is wrong and what to do next; docs/checks.md explains every id. The exit code is 1
-when a finding is at least as severe as --fail-on.`,
+when a finding is at least as severe as --fail-on.
+
+--peer-context compares with another cluster that yours shall live beside: whether both use the same interface or the
+same addresses, and whether anything joins their VPCs.`,
 		Example: `  kubectl underlay check
   kubectl underlay check --skip provider-id-missing --fail-on warning
+  kubectl underlay check --peer-context blue --peer-context green
   kubectl underlay check --inventory docs/examples/walkthrough.yaml -o json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -51,10 +56,12 @@ when a finding is at least as severe as --fail-on.`,
 	flags.StringSliceVar(&o.skip, "skip", nil, "ids of checks to leave out")
 	flags.StringVar(&o.failOn, "fail-on", "error", "exit with 1 from this severity on: error, warning, info or never")
 	flags.BoolVar(&o.pre, "pre", false, "check nodes, cloud and networks alone, as before installing; pools that exist are not looked at")
+	flags.StringArrayVar(&o.peers, "peer-context", nil, "compare with the cluster of this `context` of the kubeconfig; may be repeated")
 	flags.BoolVar(&o.list, "list", false, "list all checks and stop")
 	addOutputFlag(cmd, &o.output, "json", "yaml")
 	completeWith(cmd, "fail-on", "error", "warning", "info", "never")
 	completeWith(cmd, "skip", checkIDs()...)
+	g.completeContexts(cmd, "peer-context")
 	return cmd
 }
 
@@ -76,6 +83,9 @@ func (g *global) check(cmd *cobra.Command, o checkOptions) error {
 		return err
 	}
 	if err := w.surround(cmd.Context()); err != nil {
+		return err
+	}
+	if err := g.addPeers(cmd.Context(), w, o.peers); err != nil {
 		return err
 	}
 	if o.pre {

@@ -161,6 +161,7 @@ func (g *global) addFlags(root *cobra.Command) {
 	g.config.AddFlags(flags)
 	flags.Lookup("cache-dir").DefValue = "$HOME/.kube/cache" // help says the same on every machine
 	completeWith(root, "color", "auto", "always", "never")
+	g.completeContexts(root, "context")
 }
 
 func (g *global) validate(cmd *cobra.Command) error {

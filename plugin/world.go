@@ -67,8 +67,11 @@ type world struct {
 	seen    kube.Observation
 	// provider that the inventory is from; nil when it is from a file.
 	provider cloud.Provider
-	// unread are the permissions without which lists of the inventory stayed empty.
+	// unread are the permissions without which lists of the inventory stayed empty; asked that what surrounds the nodes was read.
 	unread []*cloud.Error
+	asked  bool
+	// peers are other clusters to compare with.
+	peers []check.Peer
 }
 
 // gather reads files, cluster and cloud. A cluster is asked unless online is false and an inventory file is given; the
@@ -137,6 +140,7 @@ func (g *global) observeCloud(ctx context.Context, w *world) error {
 func (w *world) surround(ctx context.Context) (err error) {
 	if w.provider != nil {
 		w.inventory, w.unread, err = w.provider.Surroundings(ctx, w.inventory)
+		w.asked = err == nil
 	}
 	return err
 }
@@ -148,7 +152,7 @@ func (w *world) plan() (plan.Plan, []plan.Finding) {
 
 // check runs all checks on the plan.
 func (w *world) check(p plan.Plan, findings []plan.Finding, skip []string) []plan.Finding {
-	in := check.Inputs{Inventory: w.inventory, Plan: p, PlanFindings: findings, Unread: w.unread}
+	in := check.Inputs{Inventory: w.inventory, Plan: p, PlanFindings: findings, Unread: w.unread, Asked: w.asked, Peers: w.peers}
 	if w.cluster != nil {
 		in.Cluster = clusterOf(w.seen)
 	}
@@ -160,6 +164,7 @@ func clusterOf(seen kube.Observation) *check.Cluster {
 	return &check.Cluster{
 		MultusCRD: seen.Multus, Networks: seen.Networks, Pools: seen.Pools, Reports: seen.Reports, Nodes: seen.Nodes,
 		WithoutCNI: seen.WithoutCNI, Install: seen.Install, ServerVersion: seen.Version,
+		PodCIDRs: seen.PodCIDRs, ServiceCIDRs: seen.ServiceCIDRs,
 	}
 }
 

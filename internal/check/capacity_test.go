@@ -232,18 +232,19 @@ func mtuCases() []checkCase {
 		},
 		{
 			id:       idMTUBeyondVPC,
-			bad:      func(s *situation) { s.peering("pcx-1", "active", "vpc-2", "eu-west-1") },
-			good:     func(s *situation) { s.peering("pcx-1", "active", "vpc-2", "eu-central-1") },
+			bad:      func(s *situation) { s.peering("active", "vpc-2", "eu-west-1") },
+			good:     func(s *situation) { s.peering("active", "vpc-2", "eu-central-1") },
 			severity: plan.Info, object: "network/ens5", says: "routes by pcx-1",
 		},
 	}
 }
 
 // peering is a connection of the nodes' VPC with another, and a route to it.
-func (s *situation) peering(id, status, other, region string) {
+func (s *situation) peering(status, other, region string) {
+	const connection = "pcx-1"
 	s.inv.VPCPeeringConnections = append(s.inv.VPCPeeringConnections, json.RawMessage(fmt.Sprintf(`{"VpcPeeringConnectionId": %q, "Status": {"Code": %q},
-		"AccepterVpcInfo": {"VpcId": %q, "Region": %q}, "RequesterVpcInfo": {"VpcId": "vpc-0001", "Region": "eu-central-1"}}`, id, status, other, region)))
-	s.table("rtb-"+id, podSubnet, toNAT, toEIGW, fmt.Sprintf(`{"DestinationCidrBlock": "172.20.0.0/16", "VpcPeeringConnectionId": %q, "State": "active"}`, id))
+		"AccepterVpcInfo": {"VpcId": %q, "Region": %q}, "RequesterVpcInfo": {"VpcId": "vpc-0001", "Region": "eu-central-1"}}`, connection, status, other, region)))
+	s.table("rtb-"+connection, podSubnet, toNAT, toEIGW, fmt.Sprintf(`{"DestinationCidrBlock": "172.20.0.0/16", "VpcPeeringConnectionId": %q, "State": "active"}`, connection))
 }
 
 func TestAligned(t *testing.T) {

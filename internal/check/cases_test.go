@@ -353,7 +353,7 @@ func TestChecks(t *testing.T) {
 	}
 	tested := map[string]bool{}
 	for _, tt := range slices.Concat(tests, installCases(), hostCases(), egressCases(), groupCases(), aclCases(),
-		capacityCases(), spaceCases(), mtuCases()) {
+		capacityCases(), spaceCases(), mtuCases(), peerCases()) {
 		tested[tt.id] = true
 		t.Run(tt.id, func(t *testing.T) {
 			bad, good := fine(), fine()

@@ -12,6 +12,7 @@ package check
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 
 	"github.com/underlay-dev/kubectl-underlay/api/v1alpha1"
@@ -28,8 +29,12 @@ type Inputs struct {
 	PlanFindings []plan.Finding
 	// Unread are the permissions that lists of the inventory lack, as cloud.Provider.Surroundings says.
 	Unread []*cloud.Error
+	// Asked says that the inventory is of the cloud itself: its lists are whole, but for those that Unread names.
+	Asked bool
 	// Cluster is nil offline.
 	Cluster *Cluster
+	// Peers are other clusters that ours shall live beside.
+	Peers []Peer
 }
 
 // Cluster is what the API server said.
@@ -49,6 +54,9 @@ type Cluster struct {
 	Install *Install
 	// ServerVersion such as v1.34.1; empty if unknown.
 	ServerVersion string
+	// PodCIDRs and ServiceCIDRs, where they were asked for: for a comparison with Peers.
+	PodCIDRs     []netip.Prefix
+	ServiceCIDRs []netip.Prefix
 }
 
 // Check looks at one thing.
@@ -66,7 +74,7 @@ type Check struct {
 // All checks by id.
 func All() []Check {
 	all := slices.Concat(planned(), nodeChecks(), hostChecks(), clusterChecks(), poolChecks(), cloudChecks(), egressChecks(), firewallChecks(), capacityChecks(),
-		spaceChecks(), mtuChecks(), installChecks(), healthChecks())
+		spaceChecks(), mtuChecks(), peerChecks(), installChecks(), healthChecks())
 	slices.SortFunc(all, func(a, b Check) int { return cmp.Compare(a.ID, b.ID) })
 	return all
 }

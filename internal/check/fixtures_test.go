@@ -21,6 +21,8 @@ type situation struct {
 	cluster    *Cluster
 	spiderpool bool
 	unread     []*cloud.Error
+	asked      bool
+	peers      []Peer
 }
 
 // fine is a situation in which no check has anything to say: two nodes with one interface each.
@@ -39,7 +41,7 @@ func (s *situation) findings() []plan.Finding {
 		_, exported := plan.Spiderpool(p, s.inv, plan.SpiderpoolOptions{})
 		planned = append(planned, exported...)
 	}
-	return Run(Inputs{Inventory: s.inv, Plan: p, PlanFindings: planned, Unread: s.unread, Cluster: s.cluster}, nil)
+	return Run(Inputs{Inventory: s.inv, Plan: p, PlanFindings: planned, Unread: s.unread, Asked: s.asked, Cluster: s.cluster, Peers: s.peers}, nil)
 }
 
 func network(name string, change func(*v1alpha1.UnderlayNetworkSpec)) v1alpha1.UnderlayNetwork {

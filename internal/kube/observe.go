@@ -43,6 +43,10 @@ type Observation struct {
 	Multus bool
 	// Version of the API server, such as v1.37.2.
 	Version string
+	// PodCIDRs of all nodes.
+	PodCIDRs []netip.Prefix
+	// ServiceCIDRs, where ReadServiceCIDRs was asked for them.
+	ServiceCIDRs []netip.Prefix
 }
 
 // Observe reads the cluster.
@@ -67,8 +71,10 @@ func (c *Cluster) readNodes(ctx context.Context, seen *Observation) error {
 	if err := c.client.List(ctx, &list); err != nil {
 		return fmt.Errorf("list nodes: %w", explain(c.host, err))
 	}
+	var podCIDRs []string
 	for i := range list.Items {
 		seen.Nodes = append(seen.Nodes, Node(&list.Items[i]))
+		podCIDRs = append(podCIDRs, list.Items[i].Spec.PodCIDRs...)
 		switch ready, noCNI := readiness(&list.Items[i]); {
 		case ready:
 			seen.Ready++
@@ -78,6 +84,7 @@ func (c *Cluster) readNodes(ctx context.Context, seen *Observation) error {
 	}
 	slices.SortFunc(seen.Nodes, func(a, b v1alpha1.Node) int { return cmp.Compare(a.Name, b.Name) })
 	slices.Sort(seen.WithoutCNI)
+	seen.PodCIDRs = prefixes(podCIDRs)
 	return nil
 }
 
