@@ -6,13 +6,11 @@ package aws_test
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"testing"
 
 	"github.com/underlay-dev/kubectl-underlay/internal/cloud"
 	"github.com/underlay-dev/kubectl-underlay/internal/cloud/aws"
+	"github.com/underlay-dev/kubectl-underlay/tests/ec2sim"
 )
 
 // TestRole takes a role, and asks EC2 with the role's credentials.
@@ -20,13 +18,7 @@ func TestRole(t *testing.T) {
 	const role = "arn:aws:iam::210987654321:role/underlay"
 	inv := example(t, "walkthrough.yaml")
 	server := simulate(t, inv)
-	var asked []string
-	sts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked = append(asked, r.FormValue("Action")+" "+r.FormValue("RoleArn"))
-		fmt.Fprint(w, `<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials>`+
-			`<AccessKeyId>ASIAROLE</AccessKeyId><SecretAccessKey>x</SecretAccessKey><SessionToken>t</SessionToken>`+
-			`<Expiration>2100-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>`)
-	}))
+	sts := ec2sim.NewSTS("ASIAROLE")
 	t.Cleanup(sts.Close)
 	t.Setenv("AWS_ENDPOINT_URL_STS", sts.URL)
 	provider := aws.New(aws.Options{RoleARN: role})
@@ -35,7 +27,7 @@ func TestRole(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if len(asked) != 1 || asked[0] != "AssumeRole "+role {
+	if asked := sts.Asked(); len(asked) != 1 || asked[0] != "AssumeRole "+role {
 		t.Errorf("asked for %q, want the role once", asked)
 	}
 	for _, call := range server.Calls() {
