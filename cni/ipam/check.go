@@ -4,6 +4,7 @@
 package ipam
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -97,6 +98,13 @@ func (i *inspector) readRows() error {
 	return nil
 }
 
+// find looks an entry up: on a damaged page what is met on the way from first to last may not be found by its key, or the search may fault.
+func (i *inspector) find(name string, bucket *bbolt.Bucket, key, value []byte) {
+	if !bytes.Equal(bucket.Get(key), value) {
+		i.add("bucket "+name, "the key %q is not found", key)
+	}
+}
+
 // see notes where an address was seen: it must be in one place.
 func (i *inspector) see(a netip.Addr, where string) {
 	if before, ok := i.inUse[a]; ok {
@@ -119,6 +127,7 @@ func (i *inspector) readRecords() error {
 		if len(r.Leases) == 0 {
 			i.add(name, "it has no address")
 		}
+		i.find("records", i.records, k, v)
 		for _, l := range r.Leases {
 			i.see(l.Address, name)
 			i.held[l.Pool]++
@@ -139,6 +148,7 @@ func (i *inspector) readWaiting() error {
 		if err != nil {
 			return err
 		}
+		i.find("waiting", i.waiting, k, v)
 		i.see(a, "the waiting ones")
 		if e.state == released {
 			i.released[e.pool]++
@@ -163,6 +173,7 @@ func (i *inspector) checkRuns() error {
 		if err != nil {
 			return err
 		}
+		i.find("runs", i.runs, k, v)
 		if before.valid() && (!before.last.Less(r.first) || before.last.Next() == r.first) {
 			i.add(r.first, "its run overlaps or touches the one before, which ends at %s", before.last)
 		}
@@ -184,7 +195,8 @@ func (i *inspector) checkRuns() error {
 // checkQueue: each key is that of an entry.
 func (i *inspector) checkQueue() error {
 	cursor := i.queue.Cursor()
-	for k, _ := cursor.First(); k != nil; k, _ = cursor.Next() {
+	for k, v := cursor.First(); k != nil; k, v = cursor.Next() {
+		i.find("queue", i.queue, k, v)
 		queued, a, err := parseQueueKey(k)
 		if err != nil {
 			return err

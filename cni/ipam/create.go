@@ -149,7 +149,6 @@ func (s *Store) replaceDamaged(cause error) error {
 	if errors.As(cause, &d) && d.certain {
 		return s.replace(cause)
 	}
-	s.abandon() // after a panic bbolt's own locks may be taken for ever
 	err := s.openExisting()
 	if err == nil {
 		err = s.attempt(false, func(tx *bbolt.Tx) (bool, error) {

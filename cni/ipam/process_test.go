@@ -61,6 +61,8 @@ func child(role, folder, name string, epoch time.Duration) error {
 			}
 		}
 		return nil
+	case "flip":
+		return flipMany(folder, name)
 	case "full":
 		return fillUp(c.options)
 	}

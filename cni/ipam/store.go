@@ -167,7 +167,10 @@ func (s *Store) openExisting() error {
 	if err := s.openDB(s.path()); err != nil {
 		return err
 	}
-	err = s.attempt(false, func(tx *bbolt.Tx) (bool, error) { return false, s.checkHeader(tx) })
+	err = s.checkMetas()
+	if err == nil {
+		err = s.attempt(false, func(tx *bbolt.Tx) (bool, error) { return false, s.checkHeader(tx) })
+	}
 	if err != nil {
 		s.abandon()
 	}
@@ -249,12 +252,13 @@ func (s *Store) run(writable bool, fn func(b *book) error) error {
 	return s.attempt(writable, inBook)
 }
 
-// attempt runs fn in one transaction, committed if fn says so and gives no error.
+// attempt runs fn in one transaction, committed if fn says so and gives no error. A damaged store is closed then: after a panic bbolt's own locks may be
+// taken for ever, and closing it properly would wait for them.
 func (s *Store) attempt(writable bool, fn func(tx *bbolt.Tx) (commit bool, err error)) error {
 	if s.db == nil {
 		return errors.New("the allocation store is closed")
 	}
-	return guard(func() error {
+	err := guard(func() error {
 		tx, err := s.db.Begin(writable)
 		if err != nil {
 			return err
@@ -265,6 +269,10 @@ func (s *Store) attempt(writable bool, fn func(tx *bbolt.Tx) (commit bool, err e
 		}
 		return s.commit(tx)
 	})
+	if isDamaged(err) {
+		s.abandon()
+	}
+	return err
 }
 
 // reservedPages is more than what two transactions write, of about ten pages each.
