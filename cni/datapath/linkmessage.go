@@ -131,7 +131,7 @@ func deleteLink(name string) *message {
 
 // deleteGroup deletes all links of an interface's group, waiting for RCU once.
 func deleteGroup(i Identity) *message {
-	m := newMessage(unix.RTM_DELLINK, 0, "delete the links of "+i.Name)
+	m := newMessage(unix.RTM_DELLINK, 0, "delete the links of "+i.Name, unix.ENODEV)
 	m.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
 	m.AddData(nl.NewRtAttr(unix.IFLA_GROUP, nl.Uint32Attr(i.group())))
 	return m

@@ -30,20 +30,30 @@ func (d *Datapath) Remove(n *Namespace, i Identity) error {
 }
 
 // removeFromPod removes the interface's links and, since a namespace may live on, the rules that go with them. Where there are no links there are no
-// rules of this sandbox: those of a later one look the same.
+// rules of this sandbox: those of a later one look the same. So the links go last: whoever is killed halfway leaves links by which the next call knows.
 func removeFromPod(s *socket, i Identity) error {
-	err := s.do(deleteGroup(i))
-	if errors.Is(err, unix.ENODEV) {
-		return nil
-	}
+	answers, err := s.ask(getLink(i.Name), getLink(hostLegLink), getLink(i.limiter()))
 	if err != nil {
 		return err
 	}
-	var messages []*message
-	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
-		messages = append(messages,
-			deleteRule(rule{family: family, priority: sourcePriority, table: i.index()}),
-			deleteRule(rule{family: family, priority: hostLegPriority, table: i.hostLegTable()}))
+	ours := false
+	for _, data := range answers {
+		if data == nil {
+			continue
+		}
+		l, err := parseLink(data)
+		if err != nil {
+			return err
+		}
+		ours = ours || l.group == i.group()
 	}
-	return s.do(messages...)
+	var messages []*message
+	if ours {
+		for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
+			messages = append(messages,
+				deleteRule(rule{family: family, priority: sourcePriority, table: i.index()}),
+				deleteRule(rule{family: family, priority: hostLegPriority, table: i.hostLegTable()}))
+		}
+	}
+	return s.do(append(messages, deleteGroup(i))...)
 }
