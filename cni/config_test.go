@@ -167,6 +167,7 @@ func TestCodes(t *testing.T) {
 		{&ipam.BusyError{Err: errors.New("x")}, types.ErrTryAgainLater},
 		{&ipam.RefusedError{}, CodeRefused},
 		{&ipam.StorageError{Err: errors.New("x")}, types.ErrIOFailure},
+		{&datapath.FolderError{Err: errors.New("x")}, types.ErrIOFailure},
 		{&datapath.NamespaceError{}, types.ErrInvalidNetNS},
 		{&datapath.MasterError{}, CodeInterface},
 		{&datapath.ForeignLinkError{}, CodeInterface},

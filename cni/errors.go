@@ -53,7 +53,7 @@ func code(err error) uint {
 		return types.ErrTryAgainLater
 	case is[*ipam.RefusedError](err):
 		return CodeRefused
-	case is[*ipam.StorageError](err):
+	case is[*ipam.StorageError](err), is[*datapath.FolderError](err):
 		return types.ErrIOFailure
 	case is[*datapath.MasterError](err), is[*datapath.ForeignLinkError](err):
 		return CodeInterface

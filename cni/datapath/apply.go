@@ -130,7 +130,9 @@ func (a *application) createInterface() error {
 		return explainBusy(a.links.master, err)
 	}
 	a.madeInterface = true
-	a.remember(a.links.master) // ahead of anything that Remove looks for there
+	if err := a.remember(a.links.master); err != nil { // ahead of anything that Remove looks for there
+		return err
+	}
 	return a.options.After(StepInterface)
 }
 

@@ -6,7 +6,9 @@
 package datapath
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 )
 
@@ -75,3 +77,19 @@ func (e *LeftoverError) Error() string {
 }
 
 func (e *LeftoverError) Unwrap() error { return e.Err }
+
+// FolderError says that nothing can be written in the folder of hints.
+type FolderError struct {
+	Path string
+	Err  error
+}
+
+func (e *FolderError) Error() string {
+	reason := e.Err
+	if wrapped, ok := errors.AsType[*fs.PathError](reason); ok {
+		reason = wrapped.Err // the path stands in front already
+	}
+	return fmt.Sprintf("note the node's interface in %s: %v: its file system (usually the tmpfs at /run) must be writable and have space; pods start again by themselves then", e.Path, reason)
+}
+
+func (e *FolderError) Unwrap() error { return e.Err }

@@ -111,14 +111,32 @@ func (d *Datapath) rememberedMasters() []int {
 	return indexes
 }
 
-// remember writes the hint. A failure costs the next ADD some time, no more.
-func (d *Datapath) remember(master link) {
-	path := d.hint(master.MAC.String())
-	content := []byte(strconv.Itoa(master.index) + "\n")
-	err := os.WriteFile(path, content, 0o600)
-	if errors.Is(err, fs.ErrNotExist) && os.MkdirAll(filepath.Dir(path), 0o700) == nil {
-		_ = os.WriteFile(path, content, 0o600)
+// remember writes the hint. Remove finds the filters of pods by it, so an ADD whose hint cannot be written fails before it makes one. The file is never
+// cut short, not for a moment: another call may read it meanwhile, and this one may be killed.
+func (d *Datapath) remember(master link) error {
+	if d.isRemembered(master) {
+		return nil
 	}
+	path := d.hint(master.MAC.String())
+	content := fmt.Appendf(nil, "%-10d\n", master.index) // as long as the longest index
+	err := overwrite(path, content)
+	if errors.Is(err, fs.ErrNotExist) && os.MkdirAll(filepath.Dir(path), 0o700) == nil {
+		err = overwrite(path, content)
+	}
+	if err != nil {
+		return &FolderError{Path: path, Err: err}
+	}
+	return nil
+}
+
+// overwrite writes over the beginning of a file.
+func overwrite(path string, content []byte) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(content)
+	return errors.Join(err, file.Close())
 }
 
 // prepareMaster checks that the link can carry pods, and brings it up. It returns the MTU of the pod's interface.
