@@ -94,7 +94,7 @@ func (p *Plugin) recorded(args *skel.CmdArgs, c *config, w wishes, request ipam.
 		if err != nil {
 			return err
 		}
-		allocation, err := s.Allocate(node, request) // gives what the owner has
+		allocation, err := ipam.Describe(node, r) // writes nothing: the disk may be full
 		if err != nil {
 			return err
 		}

@@ -137,7 +137,7 @@ func (a *allocator) run(used netip.Addr) (Allocation, error) {
 	case err != nil:
 		return Allocation{}, err
 	case network == nil:
-		return Allocation{}, refuse("node %s does not carry network %s: its UnderlayNetwork does not choose this node, or the node's agent has not seen it yet", a.node.Node.Name, a.req.Network)
+		return Allocation{}, notCarried(a.node, a.req.Network)
 	case known && used.IsValid():
 		if err := a.quarantine(record, used); err != nil {
 			return Allocation{}, err
@@ -165,7 +165,7 @@ func (a *allocator) again(r Record) (Allocation, error) {
 		return Allocation{}, refuse("container %s has addresses of network %s on interface %s already, and asks for network %s: it must be deleted first", r.ContainerID, r.Network, r.IfName, a.req.Network)
 	}
 	r.Since, r.Netns, r.Pod = a.now, a.req.Netns, a.req.Pod
-	allocation, err := a.describe(r)
+	allocation, err := Describe(a.node, r)
 	if err != nil {
 		return Allocation{}, err
 	}
@@ -193,7 +193,7 @@ func (a *allocator) adopt() (Allocation, bool, error) {
 		r.Leases = append(r.Leases, Lease{Address: l.Address, Pool: p.Name})
 	}
 	slices.SortFunc(r.Leases, func(x, y Lease) int { return x.Address.Compare(y.Address) })
-	allocation, err := a.describe(r)
+	allocation, err := Describe(a.node, r)
 	if err != nil {
 		return Allocation{}, false, err
 	}
@@ -246,7 +246,7 @@ func (a *allocator) anew() (Allocation, error) {
 		if err := a.putRecord(r); err != nil {
 			return Allocation{}, err
 		}
-		return a.describe(r)
+		return Describe(a.node, r)
 	}
 	return Allocation{}, exhausted
 }
@@ -302,20 +302,27 @@ func (a *allocator) report(e *ExhaustedError, full []*nodefile.Pool) error {
 	return nil
 }
 
-// describe adds to a record what the node file says of its pools.
-func (a *allocator) describe(r Record) (Allocation, error) {
+// Describe adds to a record what the node file says of its pools: what its interface is to be.
+func Describe(node *nodefile.File, r Record) (Allocation, error) {
+	if node.Network(r.Network) == nil {
+		return Allocation{}, notCarried(node, r.Network)
+	}
 	allocation := Allocation{Record: r}
 	for _, l := range r.Leases {
-		p := a.node.Pool(l.Pool)
+		p := node.Pool(l.Pool)
 		if p == nil {
-			i := slices.IndexFunc(a.node.Pools, func(p nodefile.Pool) bool { return poolHas(&p, l.Address) })
+			i := slices.IndexFunc(node.Pools, func(p nodefile.Pool) bool { return poolHas(&p, l.Address) })
 			if i < 0 {
-				return Allocation{}, refuse("container %s has address %s of pool %s, which is no longer on node %s: it must be deleted first", r.ContainerID, l.Address, l.Pool, a.node.Node.Name)
+				return Allocation{}, refuse("container %s has address %s of pool %s, which is no longer on node %s: it must be deleted first", r.ContainerID, l.Address, l.Pool, node.Node.Name)
 			}
-			p = &a.node.Pools[i]
+			p = &node.Pools[i]
 		}
 		allocation.Interface = p.Interface
 		allocation.Addresses = append(allocation.Addresses, Address{Prefix: netip.PrefixFrom(l.Address, p.Subnet.Bits()), Gateway: p.Gateway, Pool: p.Name})
 	}
 	return allocation, nil
+}
+
+func notCarried(node *nodefile.File, network string) error {
+	return refuse("node %s does not carry network %s: its UnderlayNetwork does not choose this node, or the node's agent has not seen it yet", node.Node.Name, network)
 }
