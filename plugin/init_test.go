@@ -132,6 +132,31 @@ func TestHeldPoolsStay(t *testing.T) {
 	must(t, 0, "check --pre")
 }
 
+// TestPoolsByHandStay, though they are of a network whose pools are derived; check tells of them.
+func TestPoolsByHandStay(t *testing.T) {
+	s := newStage(t)
+	must(t, 0, initYes)
+	pool := &unstructured.Unstructured{}
+	pool.SetGroupVersionKind(underlayKind("UnderlayPool"))
+	if err := s.client.Get(t.Context(), client.ObjectKey{Name: "eni0.0.v4.master"}, pool); err != nil {
+		t.Fatal(err)
+	}
+	mine := &unstructured.Unstructured{Object: map[string]any{"spec": pool.Object["spec"]}}
+	mine.SetGroupVersionKind(underlayKind("UnderlayPool"))
+	mine.SetName("mine")
+	if err := unstructured.SetNestedStringSlice(mine.Object, []string{"172.31.28.200"}, "spec", "ranges"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.client.Create(t.Context(), mine); err != nil {
+		t.Fatal(err)
+	}
+	must(t, 0, initYes)
+	if got := s.names(t, underlayKind("UnderlayPool")); len(got) != 5 {
+		t.Errorf("pools %v, want the four planned ones and mine", got)
+	}
+	contains(t, must(t, 1, "check").stdout, "prefix-not-on-interface", "mine")
+}
+
 func TestDryRunWritesNothing(t *testing.T) {
 	for _, mode := range []string{"client", "server"} {
 		t.Run(mode, func(t *testing.T) {

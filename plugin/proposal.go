@@ -95,7 +95,8 @@ func (w *world) propose(to target) (*proposal, error) {
 }
 
 // stale are the derived pools of planned networks which are no longer planned. A pool whose addresses are held stays,
-// since its pods would lose them to others, and so do the pools of a node whose interfaces could not be seen.
+// since its pods would lose them to others, and so do the pools of a node whose interfaces could not be seen, and those
+// that somebody wrote by hand.
 func (w *world) stale(p plan.Plan) []v1alpha1.UnderlayPool {
 	unseen := map[string]bool{}
 	for _, node := range w.inventory.Nodes {
@@ -110,7 +111,8 @@ func (w *world) stale(p plan.Plan) []v1alpha1.UnderlayPool {
 		planned[pool.Name] = true
 	}
 	return slices.DeleteFunc(slices.Clone(w.seen.Pools), func(pool v1alpha1.UnderlayPool) bool {
-		return !derived[pool.Spec.NetworkName] || planned[pool.Name] || unseen[pool.Spec.NodeName] || pool.Status.Allocated > 0
+		byHand := pool.Labels[plan.LabelManagedBy] != plan.ManagedBy
+		return byHand || !derived[pool.Spec.NetworkName] || planned[pool.Name] || unseen[pool.Spec.NodeName] || pool.Status.Allocated > 0
 	})
 }
 
