@@ -12,6 +12,9 @@ COMMIT  := $(shell git rev-parse HEAD 2>/dev/null)
 DATE    := $(shell git log -1 --format=%cI 2>/dev/null)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)
 
+# For the CNI, as internal/tools/image links it.
+SMALL_PAGES := -X runtime.godebugDefault=disablethp=1
+
 # One way of compiling for everything, the pinned programs included: Go's cache then holds each package once, and what
 # kube-apiserver and the plugin have in common is compiled once.
 export CGO_ENABLED := 0
@@ -28,6 +31,7 @@ help: ## List these targets
 
 build: ## Build the programs into build/
 	go build -ldflags '$(LDFLAGS)' -o build/ ./cmd/...
+	go build -ldflags '$(LDFLAGS) $(SMALL_PAGES)' -o build/ ./cmd/underlay
 
 # ARCH="amd64 arm64" builds for both, and an index of the two for registries.
 image: ## Build the image of operator and agents into build/image, to be imported anywhere

@@ -10,10 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/underlay-dev/kubectl-underlay/tests/cluster"
@@ -23,30 +21,35 @@ import (
 
 // Of the CNI's rows.
 const (
-	cniPairs  = "20"
+	cniPairs  = "100"
 	cniMemory = 2048 // MiB: the peers' and our state, programs and namespaces are all in memory
 	cniStage  = "/stage"
 	cniProbe  = "cniprobe"
+	// smallPages is how the CNI is linked: a short process pays for the zeroing of huge pages, and never uses them.
+	smallPages = "-X runtime.godebugDefault=disablethp=1"
 )
 
 // measureCNI runs tests/bench/cniprobe in a virtual machine; see there what it does.
-func measureCNI(ctx context.Context, progress io.Writer) (rows []row, err error) {
+func measureCNI(ctx context.Context, progress io.Writer, report report) (err error) {
 	stage, err := stageCNI(ctx, progress)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(stage)) }()
 	program, err := os.Stat(filepath.Join(stage, "programs", "underlay"))
 	if err != nil {
-		return nil, err
+		return err
+	}
+	if err := report(newRow("cni-binary-size", "MB", []float64{float64(program.Size()) / 1e6})); err != nil {
+		return err
 	}
 	kit, err := vm.Setup(ctx, progress)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	machine, err := vm.Boot(ctx, kit, vm.Config{MemoryMiB: cniMemory, Shares: []vm.Share{{Host: stage, Guest: cniStage}}})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { err = errors.Join(err, machine.Close()) }()
 	reader, writer := io.Pipe()
@@ -56,11 +59,7 @@ func measureCNI(ctx context.Context, progress io.Writer) (rows []row, err error)
 			Output: writer,
 		}))
 	}()
-	if rows, err = cniRows(reader, progress); err != nil {
-		return nil, err
-	}
-	growth, err := ipamGrowth(rows)
-	return append(rows, growth, newRow("cni-binary-size", "MB", 8, []float64{float64(program.Size()) / 1e6})), err
+	return cniRows(reader, progress, report)
 }
 
 // stageCNI makes a folder of the programs that the machine needs.
@@ -79,8 +78,8 @@ func stageCNI(ctx context.Context, progress io.Writer) (string, error) {
 		return "", err
 	}
 	err = vm.Compile(ctx, root, "build", "-ldflags=-s -w", "-o", filepath.Join(stage, cniProbe), "./tests/bench/cniprobe")
-	// As a release builds it.
-	err = errors.Join(err, vm.Compile(ctx, root, "build", "-ldflags=-s -w -X main.version=v0.0.0", "-o", filepath.Join(stage, "programs", "underlay"), "./cmd/underlay"))
+	// As a release builds it; see internal/tools/image.
+	err = errors.Join(err, vm.Compile(ctx, root, "build", "-ldflags=-s -w -X main.version=v0.0.0 "+smallPages, "-o", filepath.Join(stage, "programs", "underlay"), "./cmd/underlay"))
 	// The only one of another module, whose programs are at the same version.
 	err = errors.Join(err, vm.Compile(ctx, filepath.Join(root, "tests", "cluster", "binaries"), "build", "-ldflags=-s -w", "-o", filepath.Join(stage, "programs", "hostlocal"), "./hostlocal"))
 	for _, name := range peers {
@@ -93,64 +92,58 @@ func stageCNI(ctx context.Context, progress io.Writer) (string, error) {
 	return stage, nil
 }
 
+// series is what the probe measured under one name; samples of one index are a pair.
+type series struct {
+	Name       string
+	Ours, Peer []float64
+}
+
 // cniRows makes rows of what the probe prints, as it does.
-func cniRows(lines io.Reader, progress io.Writer) ([]row, error) {
-	var rows []row
+func cniRows(lines io.Reader, progress io.Writer, report report) error {
 	var complaints []string
+	medians := map[string]float64{}
 	scanner := bufio.NewScanner(lines)
+	scanner.Buffer(nil, 1<<20)
 	for scanner.Scan() {
-		var s struct {
-			Name       string
-			Ours, Peer []float64
-		}
+		var s series
 		if json.Unmarshal(scanner.Bytes(), &s) != nil {
 			complaints = append(complaints, scanner.Text())
 			continue
 		}
 		fmt.Fprintf(progress, "  %s: %d pairs\n", s.Name, len(s.Ours))
-		const both = "ipvlan and host-local v1.9.1"
-		switch s.Name {
-		case "cni-start":
-			rows = append(rows, newComparison(s.Name, "ms", "ipvlan v1.9.1", 1.3, s.Ours, s.Peer))
-		case "cni-add-del-ipv4", "cni-add-del-dual":
-			rows = append(rows, newComparison(s.Name+"-p50", "ms", both, 0.6, s.Ours, s.Peer), atPercentile(newComparison(s.Name+"-p99", "ms", both, 0.6, s.Ours, s.Peer), 99))
-		case "cni-add-del-hostleg":
-			rows = append(rows, newComparison(s.Name+"-p50", "ms", "ipvlan and ptp, host-local each, v1.9.1", 0.6, s.Ours, s.Peer))
-		case "cni-add-100-parallel":
-			rows = append(rows, newComparison(s.Name, "s", both, 0.5, s.Ours, s.Peer))
-		case "ipam-16": // there is no goal besides that it is no slower than at 60,000
-			rows = append(rows, newComparison(s.Name, "µs", "host-local's disk backend v1.9.1", math.Inf(1), s.Ours, s.Peer))
-		case "ipam-1000", "ipam-60000", "ipam-v6-80":
-			rows = append(rows, newComparison(s.Name, "µs", "host-local's disk backend v1.9.1", 1, s.Ours, s.Peer))
-		default:
-			return nil, fmt.Errorf("%s printed the unknown series %s", cniProbe, s.Name)
+		medians[s.Name] = median(s.Ours)
+		rows, err := s.rows()
+		if err == nil {
+			err = report(rows...)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	if err := scanner.Err(); err != nil {
-		return nil, fmt.Errorf("%w\n%s", err, strings.Join(complaints, "\n"))
+		return fmt.Errorf("%w\n%s", err, strings.Join(complaints, "\n"))
 	}
-	return rows, nil
+	return report(newRow("ipam-growth-16-to-60000", "ratio of times", []float64{medians["ipam-60000"] / medians["ipam-16"]}))
 }
 
-// ipamGrowth is by how much a pool of 60,000 addresses is slower than one of 16.
-func ipamGrowth(rows []row) (row, error) {
-	of := func(name string) int { return slices.IndexFunc(rows, func(r row) bool { return r.Name == name }) }
-	small, large := of("ipam-16"), of("ipam-60000")
-	if small < 0 || large < 0 {
-		return row{}, fmt.Errorf("%s did not measure pools of 16 and 60,000 addresses", cniProbe)
+func (s series) rows() ([]row, error) {
+	const (
+		both = "ipvlan and host-local v1.9.1"
+		legs = "ipvlan and ptp, host-local each, v1.9.1"
+	)
+	switch s.Name {
+	case "cni-start":
+		return []row{newComparison(s.Name, "ms", "ipvlan v1.9.1", s.Ours, s.Peer)}, nil
+	case "cni-add-del-ipv4", "cni-add-del-dual":
+		return []row{newComparison(s.Name+"-p50", "ms", both, s.Ours, s.Peer), newPercentiles(s.Name+"-p99", "ms", both, 99, s.Ours, s.Peer)}, nil
+	case "cni-add-del-hostleg":
+		return []row{newComparison(s.Name+"-p50", "ms", legs, s.Ours, s.Peer)}, nil
+	case "cni-floor":
+		return []row{newComparison(s.Name, "ms", "the same netlink calls alone", s.Ours, s.Peer)}, nil
+	case "cni-add-100-parallel":
+		return []row{newComparison(s.Name, "s", both, s.Ours, s.Peer)}, nil
+	case "ipam-16", "ipam-1000", "ipam-60000", "ipam-v6-80":
+		return []row{newComparison(s.Name, "µs", "host-local's disk backend v1.9.1", s.Ours, s.Peer)}, nil
 	}
-	return newRow("ipam-growth-16-to-60000", "ratio of times", 1.5, []float64{rows[large].Ours / rows[small].Ours}), nil
-}
-
-// atPercentile makes a comparison one of percentiles instead of medians.
-func atPercentile(r row, percent int) row {
-	of := func(values []float64) float64 {
-		sorted := slices.Sorted(slices.Values(values))
-		return sorted[(len(sorted)*percent+99)/100-1]
-	}
-	theirs := of(r.Samples.Peer)
-	r.Ours, r.Peer = of(r.Samples.Ours), &theirs
-	ratio := r.Ours / theirs
-	r.Ratio = &ratio
-	return r
+	return nil, fmt.Errorf("%s printed the unknown series %s", cniProbe, s.Name)
 }

@@ -4,6 +4,8 @@
 // Command bench measures what the project promises to be fast or small. Each area writes build/bench/<area>.json, a list
 // of rows, and all rows are printed as a table. Run it by `make bench`, or `go run ./tests/bench AREA…` for some areas.
 //
+// "-table" puts the figures of build/bench into docs/benchmarks.md.
+//
 // What is compared with a peer is measured in one run, pair by pair, so that a busy machine slows both. Figures are
 // medians; whoever judges them has all samples.
 package main
@@ -16,22 +18,38 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/underlay-dev/kubectl-underlay/tests/pinned"
 )
 
 // area is a group of rows that are measured together.
 type area struct {
-	name    string
-	measure func(ctx context.Context, progress io.Writer) ([]row, error)
+	name string
+	// measure calls report with rows as it has them.
+	measure func(ctx context.Context, progress io.Writer, report report) error
+}
+
+// report takes rows that are measured.
+type report func(rows ...row) error
+
+// atOnce is for areas that have all rows at their end.
+func atOnce(measure func(ctx context.Context, progress io.Writer) ([]row, error)) func(context.Context, io.Writer, report) error {
+	return func(ctx context.Context, progress io.Writer, report report) error {
+		rows, err := measure(ctx, progress)
+		if err != nil {
+			return err
+		}
+		return report(rows...)
+	}
 }
 
 func areas() []area {
 	return []area{
-		{"plan", measurePlan},
-		{"plugin", measurePlugin},
-		{"ec2", measureEC2},
-		{"operator", measureOperator},
+		{"plan", atOnce(measurePlan)},
+		{"plugin", atOnce(measurePlugin)},
+		{"ec2", atOnce(measureEC2)},
+		{"operator", atOnce(measureOperator)},
 		{"cni", measureCNI},
 	}
 }
@@ -55,18 +73,18 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	folder := filepath.Join(root, "build", "bench")
+	if len(args) == 1 && args[0] == "-table" {
+		return fillIn(filepath.Join(root, "docs", "benchmarks.md"), folder)
+	}
 	var all []row
 	for _, a := range areas() {
 		if len(args) > 0 && !slices.Contains(args, a.name) {
 			continue
 		}
 		fmt.Fprintf(os.Stderr, "measuring %s\n", a.name)
-		rows, err := a.measure(ctx, os.Stderr)
+		rows, err := measureInto(ctx, folder, a)
 		if err != nil {
 			return fmt.Errorf("area %s: %w", a.name, err)
-		}
-		if err := writeRows(filepath.Join(folder, a.name+".json"), rows); err != nil {
-			return err
 		}
 		all = append(all, rows...)
 	}
@@ -74,4 +92,18 @@ func run(ctx context.Context, args []string) error {
 		return fmt.Errorf("no such area: %v", args)
 	}
 	return printTable(os.Stdout, all)
+}
+
+// measureInto measures an area, and writes each row when it is there.
+func measureInto(ctx context.Context, folder string, a area) ([]row, error) {
+	var rows []row
+	begun, before := time.Now(), loadAverage()
+	err := a.measure(ctx, os.Stderr, func(more ...row) error {
+		rows = append(rows, more...)
+		return writeRows(filepath.Join(folder, a.name+".json"), rows)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return rows, noteConditions(folder, a.name, begun, before)
 }

@@ -15,6 +15,10 @@ import (
 // cniPlugins is the module that portmap and loopback come from; go.mod says in which version.
 const cniPlugins = "github.com/containernetworking/plugins"
 
+// smallPages is for programs that end after milliseconds. Where the kernel gives huge pages to everyone, Go's heap gets one at once, and zeroing 2 MiB
+// takes longer than all that the CNI does with them. (The setting is one of GODEBUG, which may not be set in the source.) The Makefile has it too.
+const smallPages = "-X runtime.godebugDefault=disablethp=1"
+
 // program is an executable of the image.
 type program struct {
 	name   string
@@ -44,16 +48,22 @@ func (b build) compile(ctx context.Context, arch string, programs []program, fol
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
 	}
-	var ours, plugins []string
+	var ours, short, plugins []string
 	for _, p := range programs {
-		if p.plugin == "" {
-			ours = append(ours, "./cmd/"+p.name)
-		} else {
+		switch {
+		case p.plugin != "":
 			plugins = append(plugins, cniPlugins+"/plugins/"+p.plugin+"/"+p.name)
+		case p.name == "underlay":
+			short = append(short, "./cmd/"+p.name)
+		default:
+			ours = append(ours, "./cmd/"+p.name)
 		}
 	}
 	variables := fmt.Sprintf("-X main.version=%s -X main.commit=%s -X main.date=%s", b.version, b.commit, b.date)
 	if err := goBuild(ctx, b.root, arch, variables, folder+string(filepath.Separator), ours...); err != nil {
+		return err
+	}
+	if err := goBuild(ctx, b.root, arch, variables+" "+smallPages, folder+string(filepath.Separator), short...); err != nil {
 		return err
 	}
 	pins := filepath.Join(b.root, "internal", "tools", "image")
