@@ -157,6 +157,7 @@ func (g *global) init(ctx context.Context, o initOptions) error {
 
 // prepare gathers, plans, says what was found, and compares with the cluster, unless it is for an export.
 func (g *global) prepare(ctx context.Context, o initOptions) (p *proposal, changes difference, err error) {
+	o.from.lookAround = !o.export
 	if p, err = g.propose(ctx, o.from, o.to, !o.export); err != nil {
 		return nil, changes, err
 	}

@@ -5,6 +5,7 @@ package plugin
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -89,6 +90,14 @@ func (g *global) propose(ctx context.Context, from sources, to target, online bo
 	w, err := g.gather(ctx, from, online)
 	if err != nil {
 		return nil, err
+	}
+	if from.lookAround {
+		switch err := w.surround(ctx); {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case err != nil: // the plan does not need it
+			g.chatter().Note(fmt.Sprintf("routes and security groups are not checked: %v", err))
+		}
 	}
 	to.image = g.image(to.image)
 	return w.propose(to)

@@ -67,14 +67,16 @@ func (t *target) validate(cmd *cobra.Command) error {
 func (w *world) propose(to target) (*proposal, error) {
 	p, planned := w.plan()
 	out := &proposal{world: w, to: to, plan: p}
+	// What runs is not the question before it is installed; init waits for it afterwards, and status shows it. What may not
+	// be read is check's to say.
+	skip := append(check.HealthIDs(), check.IDPermissionMissing)
 	if to.name == forSpiderpool {
 		objects, findings := plan.Spiderpool(p, w.inventory, plan.SpiderpoolOptions{IPv6Limit: to.ipv6Limit})
 		out.objects = objects
-		out.findings = w.check(p, append(planned, findings...), check.HealthIDs())
+		out.findings = w.check(p, append(planned, findings...), skip)
 		return out, nil
 	}
-	// What runs is not the question before it is installed; init waits for it afterwards, and status shows it.
-	out.findings = w.check(p, planned, check.HealthIDs())
+	out.findings = w.check(p, planned, skip)
 	var err error
 	if out.remove, err = kube.Objects(w.stale(p)); err != nil {
 		return nil, err

@@ -104,3 +104,32 @@ spec: {default: true, interfaceSelector: {deviceIndexes: [0]}}
 	found := must(t, 1, "check --fail-on warning --network "+network)
 	contains(t, found.stdout, "more-pods-than-addresses", "on 2 of 2 nodes: master (110 pods, 16 IPv4 addresses)")
 }
+
+// TestInitLooksAround: what surrounds the nodes is told before something is applied; that it may not be read is none of
+// init's business, and a failure does not keep it from its work.
+func TestInitLooksAround(t *testing.T) {
+	s := newStage(t)
+	vpc := readWalkthrough(t).VPCs[0].ID
+	err := s.cloud.Update(func(w *ec2sim.World) error {
+		w.Items["DescribeRouteTables"]["rtb-1"] = ec2sim.Item{"RouteTableId": "rtb-1", "VpcId": vpc,
+			"Associations": []any{map[string]any{"Main": true, "RouteTableId": "rtb-1"}},
+			"Routes":       []any{map[string]any{"DestinationCidrBlock": "0.0.0.0/0", "GatewayId": "igw-1", "State": "active"}}}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const line = "init --no-operator --dry-run=client"
+	contains(t, must(t, 0, line).stderr, "public-subnet")
+	s.cloud.Deny("DescribeRouteTables")
+	if r := must(t, 0, line); strings.Contains(r.stderr, "DescribeRouteTables") || strings.Contains(r.stderr, "public-subnet") {
+		t.Errorf("stderr has\n%s", r.stderr)
+	}
+	s.cloud.Inject(ec2sim.Fault{Action: "DescribeNatGateways", Error: ec2sim.OptInRequired()})
+	contains(t, must(t, 0, line).stderr, "routes and security groups are not checked: ")
+	s.cloud.ForgetCalls()
+	must(t, 0, "init --no-operator --export")
+	if n := s.cloud.Counts()["DescribeSecurityGroups"]; n > 0 {
+		t.Errorf("an export asks %d times for security groups", n)
+	}
+}

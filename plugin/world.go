@@ -25,6 +25,8 @@ type sources struct {
 	networks  []string
 	// asDefault says whether a proposed network is the nodes' default: yes, no, or auto (empty too): where no node has a CNI.
 	asDefault string
+	// lookAround asks a cloud what surrounds the nodes too, for what checks say before something is applied.
+	lookAround bool
 }
 
 func (s *sources) addInventoryFlag(cmd *cobra.Command, usage string) {
@@ -135,8 +137,8 @@ func (g *global) observeCloud(ctx context.Context, w *world) error {
 	return nil
 }
 
-// surround adds to an inventory from the cloud what the VPCs have around the nodes: checks and traces read it, plans
-// do not, so that they cost fewer calls and permissions.
+// surround adds to an inventory from the cloud what the VPCs have around the nodes: checks and traces read it, plans and
+// exports do not, so that they cost fewer calls and permissions.
 func (w *world) surround(ctx context.Context) (err error) {
 	if w.provider != nil {
 		w.inventory, w.unread, err = w.provider.Surroundings(ctx, w.inventory)

@@ -150,7 +150,7 @@ func spaceCases() []checkCase {
 			good: func(s *situation) {
 				s.narrow(32)
 			},
-			severity: plan.Warning, object: object, says: "2 interfaces that pods are on have prefixes of 10.0.0.0/25, which has at most 1 free /28 left (free addresses: 31)",
+			severity: plan.Warning, object: object, says: "10.0.0.0/25 has at most 1 free /28 left (free addresses: 31); prefixes of it are on 2 interfaces with pods",
 		},
 		{
 			id: idSubnetShortOfPrefixes, // many addresses, but a known one in each block
@@ -202,13 +202,13 @@ func mtuCases() []checkCase {
 			id:       idMTUAboveInterface,
 			bad:      func(s *situation) { size(9001)(s); s.nic(1).MTU = 1500 },
 			good:     func(s *situation) { size(9001)(s); s.nic(1).MTU = 0 }, // not known
-			severity: plan.Error, object: "network/main", says: "spec.mtu is 9001, but 1 interface of the network carry less: eni-0001-0 (node-0001: 1500)",
+			severity: plan.Error, object: "network/main", says: "spec.mtu is 9001; interfaces of the network that carry less: eni-0001-0 (node-0001: 1500)",
 		},
 		{
 			id:       idMTUBelowIPv6,
 			bad:      func(s *situation) { s.nic(0).MTU, s.nic(1).MTU = 1279, 1279 },
 			good:     func(s *situation) { s.nic(0).MTU, s.nic(1).MTU = 1280, 1280 },
-			severity: plan.Error, object: "network/ens5", says: "IPv6 needs links of 1280 bytes, and 2 interfaces with IPv6 pods carry less: eni-0000-0 (node-0000: 1279), eni-0001-0",
+			severity: plan.Error, object: "network/ens5", says: "IPv6 needs links of 1280 bytes; interfaces with IPv6 pods that carry less: eni-0000-0 (node-0000: 1279), eni-0001-0",
 		},
 		{
 			id:  idMTUBelowIPv6,

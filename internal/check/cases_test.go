@@ -213,7 +213,7 @@ func TestChecks(t *testing.T) {
 			severity: plan.Warning, object: "inventory", says: "none of 2 interfaces on 2 nodes",
 		},
 		{
-			id: idPermissionMissing,
+			id: IDPermissionMissing,
 			bad: func(s *situation) {
 				s.unread = []*cloud.Error{{Reason: cloud.Unauthorized, Action: "ec2:DescribeRouteTables", Message: "me lacks the permission", Remedy: "add it"}}
 			},

@@ -10,11 +10,12 @@ import (
 	"github.com/underlay-dev/kubectl-underlay/internal/plan"
 )
 
-const idPermissionMissing = "permission-missing"
+// IDPermissionMissing is of lists that checks read and plans do not.
+const IDPermissionMissing = "permission-missing"
 
 func cloudChecks() []Check {
 	return []Check{
-		{idPermissionMissing, "what surrounds the nodes may be read in the cloud", plan.Warning, func(in Inputs) []plan.Finding { return Unread(in.Unread) }},
+		{IDPermissionMissing, "what surrounds the nodes may be read in the cloud", plan.Warning, func(in Inputs) []plan.Finding { return Unread(in.Unread) }},
 	}
 }
 
@@ -23,7 +24,7 @@ func cloudChecks() []Check {
 func Unread(missing []*cloud.Error) []plan.Finding {
 	var out []plan.Finding
 	for _, e := range missing {
-		out = append(out, plan.Finding{ID: idPermissionMissing, Severity: plan.Warning, Object: "permission/" + e.Action,
+		out = append(out, plan.Finding{ID: IDPermissionMissing, Severity: plan.Warning, Object: "permission/" + e.Action,
 			Message: fmt.Sprintf("%s; checks that need what it lists say nothing", e.Message), Remedy: e.Remedy})
 	}
 	return out

@@ -256,7 +256,7 @@ func aclBlocks(acl *vpc.NetworkACL, egress bool, others []iprange.Range) *plan.F
 	}
 }
 
-// aclRemedy lets everything through between the ACL's subnets and some addresses.
+// aclRemedy lets everything through between the ACL's subnets and some addresses, ahead of all other entries.
 func aclRemedy(acl *vpc.NetworkACL, egress bool, other []iprange.Range) string {
 	direction, block := "--ingress", "--cidr-block 0.0.0.0/0"
 	if egress {
@@ -265,8 +265,14 @@ func aclRemedy(acl *vpc.NetworkACL, egress bool, other []iprange.Range) string {
 	if len(other) > 0 && !other[0].Is4() {
 		block = "--ipv6-cidr-block ::/0"
 	}
-	return fmt.Sprintf("`aws ec2 create-network-acl-entry --network-acl-id %s %s --rule-number <below those that deny> --protocol -1 --rule-action allow %s`, "+
-		"and let security groups say who may", acl.ID, direction, block)
+	number := 100
+	for _, e := range acl.Entries {
+		if e.Egress == egress {
+			number = min(number, max(1, e.Number-1))
+		}
+	}
+	return fmt.Sprintf("`aws ec2 create-network-acl-entry --network-acl-id %s %s --rule-number %d --protocol -1 --rule-action allow %s`, "+
+		"and let security groups say who may", acl.ID, direction, number, block)
 }
 
 // works says whether pods would reach the internet but for firewalls.

@@ -274,3 +274,17 @@ func TestRemedyOfGroups(t *testing.T) {
 		t.Errorf("remedies %q, want %q once per family", got, want)
 	}
 }
+
+// TestRemedyOfACLs: the new entry comes before all others of its direction.
+func TestRemedyOfACLs(t *testing.T) {
+	s := fine()
+	s.twoSubnets()
+	s.acl("acl-1", podSubnet, entry(70, true, "deny", "-1", "", "10.1.0.0/16"), entry(90, true, "allow", "-1", "", "0.0.0.0/0"),
+		entry(9, false, "allow", "-1", "", "0.0.0.0/0"), entry(91, true, "allow", "-1", "", "::/0"), entry(10, false, "allow", "-1", "", "::/0"))
+	found := s.findings()
+	const want = "`aws ec2 create-network-acl-entry --network-acl-id acl-1 --egress --rule-number 69 --protocol -1 --rule-action allow --cidr-block 0.0.0.0/0`, " +
+		"and let security groups say who may"
+	if len(found) != 1 || found[0].Remedy != want {
+		t.Errorf("%+v, want the remedy %s", found, want)
+	}
+}

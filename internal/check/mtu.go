@@ -91,9 +91,8 @@ func mtuAboveInterface(s sized) *plan.Finding {
 	}
 	lowest := slices.MinFunc(low, func(a, b carrier) int { return int(a.nic.MTU - b.nic.MTU) }).nic.MTU
 	return &plan.Finding{ID: idMTUAboveInterface, Severity: plan.Error,
-		Message: fmt.Sprintf("spec.mtu is %d, but %s of the network carry less: %s; pods fail to start there", s.mtu,
-			plan.Count(nicCount(low), "interface"), where(low)),
-		Remedy: fmt.Sprintf("`kubectl patch underlaynetwork %s --type merge -p '{\"spec\":{\"mtu\":%d}}'`, or raise the MTU of the nodes' links", s.network, lowest)}
+		Message: fmt.Sprintf("spec.mtu is %d; interfaces of the network that carry less: %s; pods fail to start there", s.mtu, where(low)),
+		Remedy:  fmt.Sprintf("`kubectl patch underlaynetwork %s --type merge -p '{\"spec\":{\"mtu\":%d}}'`, or raise the MTU of the nodes' links", s.network, lowest)}
 }
 
 // smallestIPv6 is the least MTU of a link that carries IPv6 (RFC 8200, section 5).
@@ -105,7 +104,7 @@ func mtuBelowIPv6(s sized) *plan.Finding {
 		return nil
 	}
 	return &plan.Finding{ID: idMTUBelowIPv6, Severity: plan.Error,
-		Message: fmt.Sprintf("IPv6 needs links of %d bytes, and %s with IPv6 pods carry less: %s", smallestIPv6, plan.Count(nicCount(low), "interface"), where(low)),
+		Message: fmt.Sprintf("IPv6 needs links of %d bytes; interfaces with IPv6 pods that carry less: %s", smallestIPv6, where(low)),
 		Remedy:  "`ip link set dev <link> mtu 9001` on the nodes (and where they set it at boot), or leave IPv6 out of the network's spec.ipFamilies"}
 }
 

@@ -41,11 +41,11 @@ func subnetShortOfPrefixes(in Inputs) []plan.Finding {
 			continue
 		}
 		f := plan.Finding{ID: idSubnetShortOfPrefixes, Severity: plan.Warning, Object: "subnet/" + s.ID}
-		f.Message = fmt.Sprintf("%s that pods are on have prefixes of %s, which has at most %s left", plan.Count(wanted, "interface"), s.CIDR,
-			plan.Count(room.blocks, "free /28"))
-		if room.blocks == 0 {
-			f.Message = fmt.Sprintf("%s that pods are on have prefixes of %s, which has no free /28 left", plan.Count(wanted, "interface"), s.CIDR)
+		left := "no free /28"
+		if room.blocks > 0 {
+			left = "at most " + plan.Count(room.blocks, "free /28")
 		}
+		f.Message = fmt.Sprintf("%s has %s left", s.CIDR, left)
 		if s.AvailableIPv4 != nil {
 			f.Message += fmt.Sprintf(" (free addresses: %d", *s.AvailableIPv4)
 			if int(*s.AvailableIPv4) >= 16*(room.blocks+1) {
@@ -53,6 +53,7 @@ func subnetShortOfPrefixes(in Inputs) []plan.Finding {
 			}
 			f.Message += ")"
 		}
+		f.Message += fmt.Sprintf("; prefixes of it are on %s with pods", plan.Count(wanted, "interface"))
 		f.Remedy = "use further subnets for more nodes and interfaces; addresses of a subnet cannot be moved together"
 		if room.reserve.IsValid() {
 			f.Remedy = fmt.Sprintf("keep what is left for prefixes: `aws ec2 create-subnet-cidr-reservation --subnet-id %s --reservation-type prefix --cidr %s`; "+

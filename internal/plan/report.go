@@ -35,15 +35,15 @@ func (v *view) report() []Finding {
 }
 
 func foreign(n *nic) Finding {
+	tagged := fmt.Sprintf("`aws ec2 create-network-interface --subnet-id %s --ipv4-prefix-count 1 --tag-specifications "+
+		"'ResourceType=network-interface,Tags=[{Key=%s,Value=true}]'`", n.SubnetID, v1alpha1.NoManageTag)
 	f := Finding{ID: IDInterfaceOwnedByOtherIPAM, Severity: Info, Object: n.object(),
 		Message: fmt.Sprintf("%s hands out the addresses of this interface: it is left alone", others(n.foreign)),
-		Remedy: fmt.Sprintf("nothing, if that is meant; otherwise attach an interface for pods of their own, tagged %s=true",
-			v1alpha1.NoManageTag)}
+		Remedy:  "nothing, if that is meant; otherwise attach an interface for pods of their own, tagged from the first call: " + tagged}
 	if n.chosen {
 		f.Severity = Warning
 		f.Message = fmt.Sprintf("a network chooses this interface, but %s hands out its addresses: no pool is made", others(n.foreign))
-		f.Remedy = fmt.Sprintf("attach an interface of its own for the network, tagged %s=true before it is attached, and choose that one",
-			v1alpha1.NoManageTag)
+		f.Remedy = "attach an interface of its own for the network, tagged from the first call, and choose that one: " + tagged
 	}
 	if slices.Contains(n.foreign, v1alpha1.CiliumENI) {
 		f.Remedy += ", and name that tag in Cilium's exclude-interface-tags"
