@@ -289,7 +289,7 @@ func (p *pod) addresses() []netip.Addr { return []netip.Addr{p.v4, p.v6} }
 // store calls fn with the node's store.
 func (n *node) store(t *testing.T, fn func(s *ipam.Store)) {
 	t.Helper()
-	s, err := ipam.Open(t.Context(), ipam.Options{Folder: n.plugin.Folder, Found: func() ([]ipam.Found, error) { return nil, nil }})
+	s, err := ipam.Open(t.Context(), ipam.Options{Folder: n.plugin.Folder, Now: n.plugin.Now, Found: func() ([]ipam.Found, error) { return nil, nil }})
 	must(t, err)
 	fn(s)
 	must(t, s.Close())
