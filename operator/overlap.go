@@ -15,13 +15,12 @@ import (
 	"github.com/underlay-dev/kubectl-underlay/internal/plan"
 )
 
-// The reasons of the condition Valid.
+// The reasons of the condition Valid, besides those of plan.Mistake (NodeNotFound).
 const (
 	reasonUsable       = "Usable"
 	reasonInvalidRange = "InvalidRange"
 	reasonDuplicate    = "Duplicate"
 	reasonOverlap      = "Overlap"
-	reasonNotDerived   = "NotDerived"
 )
 
 // contender is a pool and its right to addresses.
@@ -33,8 +32,8 @@ type contender struct {
 	derived bool
 	// inSync: as the cloud has it.
 	inSync bool
-	// stray: written by hand for a network whose pools are derived.
-	stray bool
+	// wrong is what the pool's network, node or subnet has against it.
+	wrong fault
 }
 
 // fault is why a pool is not valid.
@@ -94,10 +93,6 @@ func compareContenders(a, b contender) int {
 
 // unsound says what is wrong with the pool by itself. The schema has checked the family and both ends of each range.
 func (c contender) unsound() (fault, bool) {
-	if c.stray {
-		return fault{reasonNotDerived, fmt.Sprintf("network %s derives its pools from the cloud, and this is none of them: "+
-			"delete the pool, or give its addresses to a network with provider Manual", c.pool.Spec.NetworkName)}, true
-	}
 	for _, list := range []struct {
 		field  string
 		ranges []v1alpha1.Range
@@ -115,7 +110,7 @@ func (c contender) unsound() (fault, bool) {
 			return fault{reasonInvalidRange, fmt.Sprintf("spec.ranges: %s and %s overlap: write each address once", ranges[i], ranges[i+1])}, true
 		}
 	}
-	return fault{}, false
+	return c.wrong, c.wrong != (fault{})
 }
 
 // sameBinding finds pools of one network, interface and family: a node has one pool for them.

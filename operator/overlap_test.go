@@ -26,7 +26,7 @@ func contenderOf(name string, born int, ranges ...v1alpha1.Range) contender {
 
 func TestFaults(t *testing.T) {
 	derived := func(c contender) contender { c.derived, c.inSync = true, true; return c }
-	stray := func(c contender) contender { c.stray = true; return c }
+	wrong := func(c contender) contender { c.wrong = fault{"NodeNotFound", "the cluster has no such node"}; return c }
 	excluding := func(c contender, ranges ...v1alpha1.Range) contender { c.pool.Spec.Exclude = ranges; return c }
 	bound := func(c contender) contender { c.pool.Spec.NodeName = "same"; return c }
 	for name, test := range map[string]struct {
@@ -45,7 +45,7 @@ func TestFaults(t *testing.T) {
 		"order":                  {[]contender{contenderOf("a", 1, "10.0.0.9-10.0.0.2")}, map[string]string{"a": "InvalidRange spec.ranges[0]: range \"10.0.0.9-10.0.0.2\": the first address is behind the last"}},
 		"itself twice":           {[]contender{contenderOf("a", 1, "10.0.0.0/28", "10.0.0.3")}, map[string]string{"a": "InvalidRange spec.ranges: 10.0.0.0/28 and 10.0.0.3 overlap"}},
 		"same interface":         {[]contender{bound(contenderOf("a", 1, "10.0.0.1")), bound(contenderOf("b", 2, "10.0.0.2"))}, map[string]string{"b": "Duplicate pool a is of the same network"}},
-		"stray":                  {[]contender{stray(contenderOf("a", 1, "10.0.0.1")), contenderOf("b", 2, "10.0.0.1")}, map[string]string{"a": "NotDerived network lab"}},
+		"wrong takes nothing":    {[]contender{wrong(contenderOf("a", 1, "10.0.0.1")), contenderOf("b", 2, "10.0.0.1")}, map[string]string{"a": "NodeNotFound the cluster"}},
 		"IPv6":                   {[]contender{contenderOf("a", 1, "fd00::/80"), contenderOf("b", 2, "fd00::5"), contenderOf("c", 3, "10.0.0.1")}, map[string]string{"b": "Overlap pool a has fd00::5"}},
 	} {
 		t.Run(name, func(t *testing.T) {

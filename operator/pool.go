@@ -79,7 +79,7 @@ func decide(w *world, t *thought, m *memory, begun time.Time, settle time.Durati
 		out = append(out, o)
 	}
 	m.prune(func(name string) bool { return w.pools[name] != nil || t.pools[name] != nil }, begun, settle)
-	judge(w, out)
+	judge(t, out)
 	return out
 }
 
@@ -184,15 +184,19 @@ func (s settled) verdict(f poolFacts, node nodeFacts) verdict {
 }
 
 // judge finds out which of the pools that will exist are usable.
-func judge(w *world, out []outcome) {
+func judge(t *thought, out []outcome) {
 	all := make([]contender, 0, len(out))
 	for i := range out {
 		o := &out[i]
 		if o.want == nil {
 			continue
 		}
-		derives, _ := w.derives(o.want.Spec.NetworkName)
-		c := contender{pool: o.want, derived: o.derived, inSync: o.inSync.status == metav1.ConditionTrue, stray: derives && !o.derived}
+		c := contender{pool: o.want, derived: o.derived, inSync: o.inSync.status == metav1.ConditionTrue}
+		if !o.derived {
+			if wrong, ok := t.site.Mistake(o.want); ok {
+				c.wrong = fault{wrong.Reason(), wrong.Message + ": " + wrong.Remedy}
+			}
+		}
 		if o.live != nil {
 			c.created = o.live.CreationTimestamp
 		}

@@ -37,7 +37,7 @@ func (f *networkFacts) ready(status v1alpha1.UnderlayNetworkStatus) verdict {
 	}
 	bad := slices.IndexFunc(f.findings, func(f plan.Finding) bool { return f.Severity == plan.Error })
 	if bad >= 0 {
-		return not(words(f.findings[bad].ID), f.findings[bad].Message+"; "+f.findings[bad].Remedy)
+		return not(plan.Words(f.findings[bad].ID), f.findings[bad].Message+"; "+f.findings[bad].Remedy)
 	}
 	switch {
 	case f.failure != nil && !manual:
@@ -51,7 +51,7 @@ func (f *networkFacts) ready(status v1alpha1.UnderlayNetworkStatus) verdict {
 	case f.attachment != attachmentState{}:
 		return not(f.attachment.reason, f.attachment.message)
 	case status.Pools == 0 && len(f.findings) > 0:
-		return not(words(f.findings[0].ID), f.findings[0].Message+"; "+f.findings[0].Remedy)
+		return not(plan.Words(f.findings[0].ID), f.findings[0].Message+"; "+f.findings[0].Remedy)
 	case status.Pools == 0:
 		return not(reasonNoPools, "the network has no pool: no chosen interface holds an address for pods")
 	}
@@ -93,13 +93,4 @@ func (f *networkFacts) count(condition string) int {
 		}
 	}
 	return n
-}
-
-// words turns a finding's id into a condition's reason: network-without-nodes is NetworkWithoutNodes.
-func words(id string) string {
-	var out strings.Builder
-	for word := range strings.SplitSeq(id, "-") {
-		out.WriteString(strings.ToUpper(word[:1]) + word[1:])
-	}
-	return out.String()
 }

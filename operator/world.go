@@ -92,6 +92,8 @@ type thought struct {
 	// findings about each network.
 	findings map[string][]plan.Finding
 	nodes    map[string]nodeFacts
+	// site that pools written by users are held against.
+	site *plan.Site
 }
 
 // nodeFacts is what pools need to know of their node.
@@ -115,7 +117,7 @@ func (o *operator) think(ctx context.Context, w *world, seen observation) error 
 	}
 	t := &thought{intent: intent, number: seen.number, observed: !seen.begun.IsZero(),
 		pools: map[string]*v1alpha1.UnderlayPool{}, findings: map[string][]plan.Finding{}, nodes: map[string]nodeFacts{},
-		amiss: map[v1alpha1.AttachmentReference]attachmentState{}}
+		amiss: map[v1alpha1.AttachmentReference]attachmentState{}, site: plan.NewSite(w.networks, nodes, w.agentReports())}
 	others, err := kube.OtherIPAM(ctx, o.direct)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ package plugin
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/underlay-dev/kubectl-underlay/api/v1alpha1"
 	"github.com/underlay-dev/kubectl-underlay/internal/check"
 )
 
@@ -17,12 +18,19 @@ func newInspect(g *global) *cobra.Command {
 		Short: "Show nodes, their interfaces and the addresses that the cloud has bound to them",
 		Long: `Show nodes, their interfaces and the addresses that the cloud has bound to them.
 
-With -o yaml this is an inventory file: edit it, keep it, and give it to other commands with --inventory.`,
+With -o yaml this is an inventory file: edit it, keep it, and give it to other commands with --inventory.
+
+Where there is no cloud, --provider Manual shows what the nodes' agents see. Add to its yaml what they cannot know: the
+subnets' cidr and gateway, and which ranges of addresses are free for pods.`,
 		Example: `  kubectl underlay inspect
-  kubectl underlay inspect -o yaml > inventory.yaml`,
+  kubectl underlay inspect -o yaml > inventory.yaml
+  kubectl underlay inspect --provider Manual -o yaml > bare-metal.yaml`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := oneOf(cmd, "output", output, "", "json", "yaml"); err != nil {
+				return err
+			}
+			if err := from.validateProvider(cmd); err != nil {
 				return err
 			}
 			w, err := g.gather(cmd.Context(), from, false)
@@ -35,6 +43,9 @@ With -o yaml this is an inventory file: edit it, keep it, and give it to other c
 					return err
 				}
 				g.report(check.Unread(w.unread))
+				if from.provider == string(v1alpha1.ProviderManual) {
+					g.chatter().Note("add what no node knows: cidr and gateway of each subnet, and the ranges of each interface that are free for pods")
+				}
 				return printValue(g.env.Out, output, w.inventory)
 			}
 			g.out().Inventory(w.inventory)
@@ -42,6 +53,7 @@ With -o yaml this is an inventory file: edit it, keep it, and give it to other c
 		},
 	}
 	from.addInventoryFlag(cmd, "show this inventory file, without cluster and cloud")
+	from.addProviderFlag(cmd)
 	addOutputFlag(cmd, &output, "json", "yaml")
 	return cmd
 }

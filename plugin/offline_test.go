@@ -6,6 +6,7 @@ package plugin_test
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -17,6 +18,7 @@ const (
 	walkthrough = "../docs/examples/walkthrough.yaml"
 	twoNetworks = "../docs/examples/two-networks.yaml"
 	ipv6Only    = "../docs/examples/ipv6-only.yaml"
+	bareMetal   = "../docs/examples/bare-metal.yaml"
 )
 
 // TestOffline runs commands that need neither cluster nor cloud.
@@ -46,6 +48,10 @@ func TestOffline(t *testing.T) {
 		{"pools-node", "pools --node node-b --network ens6 --inventory " + twoNetworks, 0},
 		{"pools-jsonpath", "pools -o jsonpath={.items[*].spec.ranges} --inventory " + walkthrough, 0},
 		{"pools-ipv6-only", "pools --inventory " + ipv6Only, 0},
+		{"pools-bare-metal", "pools --inventory " + bareMetal, 0},
+		{"pools-generate", "pools generate --inventory " + bareMetal, 0},
+		{"pools-generate-json", "pools generate -o json --name eth1 --inventory " + bareMetal, 0},
+		{"pools-generate-help", "pools generate --help", 0},
 		{"inspect", "inspect --inventory " + walkthrough, 0},
 		{"inspect-two-networks", "inspect --inventory " + twoNetworks, 0},
 		{"inspect-yaml", "inspect -o yaml --inventory " + walkthrough, 0},
@@ -199,6 +205,13 @@ func TestBadInput(t *testing.T) {
 		{"no-pool", "pools nosuch --inventory " + walkthrough, []string{"no pool nosuch", "pools -o name"}},
 		{"no-cluster", "pools", []string{"no cluster is configured", "--kubeconfig"}},
 		{"no-cluster-version", "version", []string{"no cluster is configured", "--client"}},
+		{"generate-without", "pools generate", []string{"--inventory FILE is needed", "inspect --provider Manual"}},
+		{"generate-aws", "pools generate --inventory " + walkthrough, []string{"is of provider AWS", "init --inventory"}},
+		{"generate-name", "pools generate --name eth7 --inventory " + bareMetal, []string{"no interface in the inventory has the name eth7", "known are eth1"}},
+		{"generate-both", "pools generate --name eth1 --network ../docs/examples/network.yaml --inventory " + bareMetal, []string{"exclude each other"}},
+		{"generate-aws-network", "pools generate --network ../docs/examples/network.yaml --inventory " + bareMetal, []string{"provider-mismatch", "no interface in"}},
+		{"provider", "inspect --provider Azure", []string{`--provider="Azure" is not allowed`}},
+		{"provider-of-file", "inspect --provider Manual --inventory " + bareMetal, []string{"the file says its provider itself"}},
 		{"unreachable", "pools --server http://127.0.0.1:1", []string{"http://127.0.0.1:1", "connection refused", "--context"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -213,6 +226,18 @@ func TestBadInput(t *testing.T) {
 
 // TestBadFiles shows that every problem of a file has its line, its field and what is allowed.
 func TestBadFiles(t *testing.T) {
+	t.Run("subnet without gateway", func(t *testing.T) {
+		text, err := os.ReadFile(bareMetal)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := write(t, "file.yaml", strings.Replace(string(text), "  gateway: 10.20.0.254\n", "", 1))
+		r := must(t, 2, "pools generate --inventory "+file)
+		contains(t, r.stderr, "subnet-without-gateway", "subnet/storage", "write `gateway:` into the subnet", "nothing was printed")
+		if r.stdout != "" {
+			t.Errorf("printed all the same: %s", r.stdout)
+		}
+	})
 	for _, c := range []struct {
 		name, flag, text string
 		want             []string
@@ -226,6 +251,12 @@ func TestBadFiles(t *testing.T) {
 			"bad address", "--inventory",
 			"apiVersion: underlay.dev/v1alpha1\nkind: Inventory\nprovider: AWS\nnodes:\n- name: a\n  internalIPs: [10.0.0.256]\n",
 			[]string{":6:", "nodes[0].internalIPs[0]", "10.0.0.256"},
+		},
+		{
+			"bad range", "--inventory",
+			"apiVersion: underlay.dev/v1alpha1\nkind: Inventory\nprovider: Manual\nsubnets: [{id: s}]\nnodes:\n- name: a\n  interfaces:\n" +
+				"  - {id: i, macAddress: \"02:00:00:00:00:01\", deviceIndex: 0, subnetID: s, ranges: [10.0.0.9-10.0.0.2]}\n",
+			[]string{":8:", "nodes[0].interfaces[0].ranges[0]", "the first address is behind the last"},
 		},
 		{
 			"enum", "--network",

@@ -64,6 +64,7 @@ With --inventory the planned pools are shown, without a cluster.`,
 	o.print.OutputFormat = nil // -o is ours, since it also knows wide
 	o.print.AddFlags(cmd)
 	completeWith(cmd, "output", append([]string{"wide"}, o.print.AllowedFormats()...)...)
+	cmd.AddCommand(newPoolsGenerate(g))
 	return cmd
 }
 

@@ -87,8 +87,9 @@ func (w *world) propose(to target) (*proposal, error) {
 		return out, err
 	}
 	install, err := manifests.Install(manifests.Options{Image: to.image})
-	out.objects = slices.Concat(install, plan.Plan{Networks: p.Networks}.Objects())
-	derived := plan.Plan{Pools: p.Pools, Attachments: p.Attachments}
+	mine, others := p.ManualPools()
+	out.objects = slices.Concat(install, plan.Plan{Networks: p.Networks, Pools: mine}.Objects())
+	derived := plan.Plan{Pools: others, Attachments: p.Attachments}
 	if w.cluster != nil && !w.seen.Multus {
 		derived.Attachments = nil // the operator makes them once their kind is known
 	}

@@ -27,6 +27,21 @@ type sources struct {
 	asDefault string
 	// lookAround asks a cloud what surrounds the nodes too, for what checks say before something is applied.
 	lookAround bool
+	// provider of an inventory that is not from a file: AWS (empty too), or Manual for a cluster without a cloud.
+	provider string
+}
+
+func (s *sources) addProviderFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&s.provider, "provider", string(v1alpha1.ProviderAWS),
+		"whom to ask about interfaces: AWS, or Manual where there is no cloud (the nodes' agents are asked)")
+	completeWith(cmd, "provider", string(v1alpha1.ProviderAWS), string(v1alpha1.ProviderManual))
+}
+
+func (s *sources) validateProvider(cmd *cobra.Command) error {
+	if cmd.Flags().Changed("provider") && s.inventory != "" {
+		return usageError{cmd.CommandPath(), fmt.Errorf("--provider goes without --inventory: the file says its provider itself")}
+	}
+	return oneOf(cmd, "provider", s.provider, string(v1alpha1.ProviderAWS), string(v1alpha1.ProviderManual))
 }
 
 func (s *sources) addInventoryFlag(cmd *cobra.Command, usage string) {
@@ -100,6 +115,10 @@ func (g *global) gather(ctx context.Context, from sources, online bool) (*world,
 		w.networks = override(w.networks, networks)
 	}
 	if from.inventory == "" {
+		if from.provider == string(v1alpha1.ProviderManual) {
+			w.inventory = cloud.Bare(w.seen.Nodes, w.seen.Reports)
+			return w, nil
+		}
 		if err := g.observeCloud(ctx, w); err != nil {
 			return nil, err
 		}

@@ -144,6 +144,14 @@ type Subnet struct {
 	// +kubebuilder:validation:Format=ipv6-cidr
 	// +optional
 	IPv6CIDR netip.Prefix `json:"ipv6CIDR,omitzero"`
+	// gateway of the IPv4 network, for provider Manual; AWS's is always the first address.
+	// +kubebuilder:validation:Format=ipv4
+	// +optional
+	Gateway netip.Addr `json:"gateway,omitzero"`
+	// ipv6Gateway of the IPv6 network, for provider Manual; AWS's is always fe80:ec2::1.
+	// +kubebuilder:validation:Format=ipv6
+	// +optional
+	IPv6Gateway netip.Addr `json:"ipv6Gateway,omitzero"`
 }
 
 // Node is a Kubernetes node with its cloud instance.
@@ -190,7 +198,7 @@ type Node struct {
 // Interface is a node's NIC; on AWS an ENI.
 // +kubebuilder:object:generate=false
 type Interface struct {
-	// id such as eni-0a1b.
+	// id such as eni-0a1b; outside a cloud any text that no other interface has, such as worker1-eth1.
 	// +kubebuilder:validation:MinLength=1
 	ID string `json:"id"`
 	// macAddress by which the node's link is found.
@@ -251,6 +259,10 @@ type Interface struct {
 	// +kubebuilder:validation:items:Format=ipv6-cidr
 	// +optional
 	IPv6Prefixes []netip.Prefix `json:"ipv6Prefixes,omitempty"`
+	// ranges of addresses for pods of either family, for provider Manual: a CIDR, first-last, or one address.
+	// +kubebuilder:validation:items:Format=ip-range
+	// +optional
+	Ranges []string `json:"ranges,omitempty"`
 }
 
 // InstanceType is what EC2 says of an instance type (DescribeInstanceTypes).

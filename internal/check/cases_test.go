@@ -352,6 +352,7 @@ func TestChecks(t *testing.T) {
 		},
 	}
 	tested := map[string]bool{}
+	tests = append(tests, writtenCases()...)
 	for _, tt := range slices.Concat(tests, installCases(), hostCases(), egressCases(), groupCases(), aclCases(),
 		capacityCases(), spaceCases(), mtuCases(), peerCases()) {
 		tested[tt.id] = true

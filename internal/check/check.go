@@ -113,6 +113,8 @@ func planned() []Check {
 		pass(plan.IDNodeWithoutInterface, "selected nodes have an interface for the network", plan.Warning),
 		pass(plan.IDNothingToPropose, "some interface carries addresses for pods", plan.Warning),
 		pass(plan.IDPrefixOutsideSubnet, "prefixes lie in their interface's subnet", plan.Error),
+		pass(plan.IDProviderMismatch, "networks and inventory are of one provider", plan.Warning),
+		pass(plan.IDSubnetWithoutGateway, "subnets outside a cloud say their gateway", plan.Error),
 		pass(plan.IDSubnetWithoutFamily, "subnets have the families of their interfaces' addresses", plan.Error),
 		pass(plan.IDTooManyRanges, "a pool's ranges fit into it", plan.Warning),
 		pass(plan.IDUnknownSubnet, "the inventory has the interfaces' subnets", plan.Error),

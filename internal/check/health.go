@@ -131,7 +131,7 @@ func poolCondition(id, condition string, bad metav1.ConditionStatus, severity pl
 		for i := range in.Cluster.Pools {
 			p := &in.Cluster.Pools[i]
 			c := meta.FindStatusCondition(p.Status.Conditions, condition)
-			if c == nil || c.Status != bad {
+			if c == nil || c.Status != bad || isMistake(c.Reason) {
 				continue
 			}
 			out = append(out, plan.Finding{ID: id, Severity: severity, Object: "pool/" + p.Name, Message: said(c), Remedy: remedy})

@@ -20,10 +20,10 @@ const (
 )
 
 func poolChecks() []Check {
-	return []Check{
+	return slices.Concat(manualChecks(), []Check{
 		{idPoolOverlap, "no address is in two pools", plan.Error, poolOverlap},
 		{idPrefixNotOnInterface, "a pool's ranges are on its interface", plan.Error, inCluster(prefixNotOnInterface)},
-	}
+	})
 }
 
 // part is a range that a pool hands out.

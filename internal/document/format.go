@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"github.com/underlay-dev/kubectl-underlay/internal/iprange"
 )
 
 // checkFormat says what is wrong with a text of a format of the inventory; empty when nothing is.
@@ -24,6 +26,10 @@ func checkFormat(format, s string) string {
 		return checkPrefix(s, "an IPv4 network", "172.31.28.16/28", netip.Addr.Is4)
 	case "ipv6-cidr":
 		return checkPrefix(s, "an IPv6 network", "2406:da1e:c4:ed01:c57d::/80", netip.Addr.Is6)
+	case "ip-range":
+		if _, err := iprange.Parse(s); err != nil {
+			return err.Error()
+		}
 	case "date-time":
 		if _, err := time.Parse(time.RFC3339, s); err != nil {
 			return fmt.Sprintf("%s is not a time; example: 2026-01-02T03:04:05Z", quote(s))

@@ -57,7 +57,7 @@ func TestSchemas(t *testing.T) {
 			if _, err := regexp.Compile(s.Pattern); err != nil {
 				t.Error(err)
 			}
-			if !slices.Contains([]string{"", "int32", "int64", "ip", "ipv4", "ipv6", "ipv4-cidr", "ipv6-cidr", "mac", "date-time"}, s.Format) {
+			if !slices.Contains([]string{"", "int32", "int64", "ip", "ipv4", "ipv6", "ipv4-cidr", "ipv6-cidr", "mac", "ip-range", "date-time"}, s.Format) {
 				t.Errorf("format %s is not checked", s.Format)
 			}
 			for _, name := range s.Required {

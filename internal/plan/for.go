@@ -24,6 +24,7 @@ func For(in Inputs) (Plan, []Finding) {
 		if !slices.ContainsFunc(p.Networks, func(other v1alpha1.UnderlayNetwork) bool { return other.Name == n.Name }) {
 			p.Networks = append(p.Networks, *n.UnderlayNetwork)
 		}
+		n.elsewhere = (n.spec.Provider == v1alpha1.ProviderManual) != v.manual
 		if n.invalid == nil {
 			pools = append(pools, n.pools(v)...)
 		}

@@ -31,8 +31,28 @@ const (
 	IDNodeWithoutInterface = "node-without-interface"
 	// IDNothingToPropose: no network is given, and no interface carries addresses for pods.
 	IDNothingToPropose = "nothing-to-propose"
+	// IDPoolFamilyNotInNetwork and the following: what is wrong with a pool that a user has written.
+	IDPoolFamilyNotInNetwork = "pool-family-not-in-network"
+	// IDPoolHasGateway: the pool would hand out its subnet's gateway.
+	IDPoolHasGateway = "pool-has-gateway"
+	// IDPoolHasNodeAddress: the pool would hand out a node's own address.
+	IDPoolHasNodeAddress = "pool-has-node-address"
+	// IDPoolHasReservedAddress: the pool would hand out an address that no host may have.
+	IDPoolHasReservedAddress = "pool-has-reserved-address"
+	// IDPoolInterfaceNotFound: the pool's node has no interface of its MAC address.
+	IDPoolInterfaceNotFound = "pool-interface-not-found"
+	// IDPoolNetworkNotFound: the pool's network does not exist.
+	IDPoolNetworkNotFound = "pool-network-not-found"
+	// IDPoolNodeNotFound: the pool's node does not exist.
+	IDPoolNodeNotFound = "pool-node-not-found"
+	// IDPoolNotDerived: the pool is of a network whose pools come from the cloud, and is none of them.
+	IDPoolNotDerived = "pool-not-derived"
 	// IDPrefixOutsideSubnet: a delegated prefix is not in its interface's subnet.
 	IDPrefixOutsideSubnet = "prefix-outside-subnet"
+	// IDProviderMismatch: a network's pools come from another provider than the inventory's.
+	IDProviderMismatch = "provider-mismatch"
+	// IDSubnetWithoutGateway: a subnet outside a cloud does not say its gateway, or says a wrong one.
+	IDSubnetWithoutGateway = "subnet-without-gateway"
 	// IDSubnetWithoutFamily: an interface has addresses of a family that its subnet has not.
 	IDSubnetWithoutFamily = "subnet-without-family"
 	// IDTooManyRanges: a pool would have more ranges or exclusions than its schema allows.

@@ -38,6 +38,8 @@ type network struct {
 	exclude []iprange.Range
 	// proposed by the planner, not given by the user.
 	proposed bool
+	// elsewhere: the inventory is of another provider, so that it says nothing about the network's pools.
+	elsewhere bool
 	// invalid says why the network gets neither pools nor attachment.
 	invalid error
 

@@ -25,7 +25,8 @@ type Inputs struct {
 type Plan struct {
 	// Networks are the given and the proposed ones, by name.
 	Networks []v1alpha1.UnderlayNetwork
-	// Pools by name, those of Manual networks left out: the user writes them.
+	// Pools by name, of the networks whose provider is the inventory's: those of Manual networks come from an inventory
+	// that the user has written, else they are his own to write.
 	Pools []v1alpha1.UnderlayPool
 	// Attachments by namespace and name.
 	Attachments []Attachment
@@ -39,4 +40,20 @@ type Attachment struct {
 	Network string
 	// Config is the CNI configuration, compact JSON.
 	Config string
+}
+
+// ManualPools tells the pools of Manual networks, which their user writes, from those that the operator derives.
+func (p Plan) ManualPools() (manual, derived []v1alpha1.UnderlayPool) {
+	written := map[string]bool{}
+	for i := range p.Networks {
+		written[p.Networks[i].Name] = p.Networks[i].Spec.Provider == v1alpha1.ProviderManual
+	}
+	for i := range p.Pools {
+		if written[p.Pools[i].Spec.NetworkName] {
+			manual = append(manual, p.Pools[i])
+			continue
+		}
+		derived = append(derived, p.Pools[i])
+	}
+	return manual, derived
 }

@@ -42,7 +42,7 @@ func (n *network) pools(v *view) []*v1alpha1.UnderlayPool {
 			}
 			chosen++
 			nic.chosen = true
-			if n.spec.Provider != v1alpha1.ProviderManual && len(nic.foreign) == 0 && !nic.doubled {
+			if !n.elsewhere && len(nic.foreign) == 0 && !nic.doubled {
 				out = n.poolsOn(nic, out)
 			}
 		}
@@ -146,6 +146,9 @@ func (n *network) pool(on *nic, fam family, ranges []poolRange, exclude []iprang
 			Ranges:     make([]v1alpha1.Range, 0, len(ranges)),
 			Allocation: v1alpha1.AllocationEnabled,
 		},
+	}
+	if n.spec.Provider == v1alpha1.ProviderManual {
+		written(out)
 	}
 	for _, r := range ranges {
 		out.Spec.Ranges = append(out.Spec.Ranges, r.api())

@@ -26,7 +26,7 @@ func propose(v *view, given []*network, asDefault bool) []*network {
 		if p.taken || !p.families[v4] && !p.families[v6] {
 			continue
 		}
-		intent := p.network(index, slices.Concat(given, out))
+		intent := p.network(index, slices.Concat(given, out), v.manual)
 		intent.Spec.Default = asDefault && len(out) == 0
 		n := readNetwork(intent)
 		n.proposed = true
@@ -79,14 +79,20 @@ func (p *proposal) see(n *nic) {
 	}
 }
 
-func (p *proposal) network(index int32, others []*network) *v1alpha1.UnderlayNetwork {
-	name := p.name(index, others)
+func (p *proposal) network(index int32, others []*network, manual bool) *v1alpha1.UnderlayNetwork {
+	name := p.name(index, others, manual)
 	out := &v1alpha1.UnderlayNetwork{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: v1alpha1.UnderlayNetworkSpec{
 			InterfaceSelector: v1alpha1.InterfaceSelector{DeviceIndexes: []int32{index}},
 			Attachment:        &v1alpha1.AttachmentReference{Namespace: "kube-system", Name: "ipvlan-" + name},
 		},
+	}
+	if manual {
+		out.Spec.Provider = v1alpha1.ProviderManual
+		if p.link != "" {
+			out.Spec.InterfaceSelector = v1alpha1.InterfaceSelector{Names: []string{p.link}}
+		}
 	}
 	for fam := range families {
 		if p.families[fam] {
@@ -96,8 +102,8 @@ func (p *proposal) network(index int32, others []*network) *v1alpha1.UnderlayNet
 	return out
 }
 
-// name is the link's where all nodes agree, else eni<index>; numbered when another network has it or its attachment.
-func (p *proposal) name(index int32, others []*network) string {
+// name is the link's where all nodes agree, else eni<index>, or nic<index> outside a cloud; numbered when another network has it or its attachment.
+func (p *proposal) name(index int32, others []*network, manual bool) string {
 	free := func(name string) bool {
 		return !slices.ContainsFunc(others, func(n *network) bool {
 			return n.Name == name || n.attachment() == v1alpha1.AttachmentReference{Namespace: "kube-system", Name: "ipvlan-" + name}
@@ -106,9 +112,13 @@ func (p *proposal) name(index int32, others []*network) string {
 	if len(p.link) <= maxNetworkName && len(validation.IsDNS1123Label(p.link)) == 0 && free(p.link) {
 		return p.link
 	}
-	name := fmt.Sprintf("eni%d", index)
+	word := "eni"
+	if manual {
+		word = "nic"
+	}
+	name := fmt.Sprintf("%s%d", word, index)
 	for i := 2; !free(name); i++ {
-		name = fmt.Sprintf("eni%d-%d", index, i)
+		name = fmt.Sprintf("%s%d-%d", word, index, i)
 	}
 	return name
 }

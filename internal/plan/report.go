@@ -72,11 +72,15 @@ func (v *view) nothing() Finding {
 	for range v.nics() {
 		count++
 	}
+	remedy := "assign a prefix to an interface of each node (`aws ec2 assign-private-ip-addresses --ipv4-prefix-count 1 " +
+		"--network-interface-id …`), or give a network with --network FILE"
+	if v.manual {
+		remedy = "write into each interface of the inventory which addresses are for pods, as `ranges: [10.20.0.100-10.20.0.119]`"
+	}
 	return Finding{ID: IDNothingToPropose, Severity: Warning, Object: "inventory",
 		Message: fmt.Sprintf("no network is given, and none of %s on %s carries a prefix or secondary address for pods",
 			Count(count, "interface"), Count(len(v.nodes), "node")),
-		Remedy: "assign a prefix to an interface of each node (`aws ec2 assign-private-ip-addresses --ipv4-prefix-count 1 " +
-			"--network-interface-id …`), or give a network with --network FILE"}
+		Remedy: remedy}
 }
 
 // report is what the networks have to say, each as a whole: five thousand nodes of one mistake are one finding.
@@ -110,7 +114,10 @@ func (n *network) report() []Finding {
 	case n.selected == 0:
 		add(IDNetworkWithoutNodes, Warning, "label the nodes, or correct spec.nodeSelector (absent: all Linux nodes)",
 			"no node matches the network's nodeSelector")
-	case manual: // which interfaces it has is known to its pools alone
+	case n.elsewhere && manual: // which interfaces it has is known to its pools alone
+	case n.elsewhere:
+		add(IDProviderMismatch, Warning, "set spec.provider to Manual, or leave --inventory out, so that the cloud is asked",
+			"the network's pools come from AWS, and the inventory is of provider Manual: no pool is planned for it")
 	case n.chosen == 0:
 		add(IDNodeWithoutInterface, Warning, "correct spec.interfaceSelector, or attach such interfaces",
 			"none of %s has an interface with %s: the network has no pool", Count(n.selected, "selected node"), n.way())

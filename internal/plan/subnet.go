@@ -41,19 +41,23 @@ func (v *view) subnets(in []v1alpha1.Subnet) map[string]*subnet {
 		}
 		first[s.ID] = s
 		out[s.ID] = newSubnet(s)
+		if v.manual {
+			out[s.ID] = manualSubnet(s)
+		}
 	}
 	for _, id := range doubled {
 		delete(out, id)
 		v.findings = append(v.findings, Finding{ID: IDDuplicateInInventory, Severity: Error, Object: "subnet/" + id,
 			Message: "the inventory has this subnet more than once, with different contents: none of them is used",
-			Remedy:  "keep the one that EC2 shows, and remove the others from the inventory"})
+			Remedy:  "keep the one that exists, and remove the others from the inventory"})
 	}
 	return out
 }
 
 // sameSubnet says whether two of one id agree in what a plan depends on. How much is free may differ.
 func sameSubnet(a, b v1alpha1.Subnet) bool {
-	return a.VPCID == b.VPCID && a.Zone == b.Zone && a.CIDR == b.CIDR && a.IPv6CIDR == b.IPv6CIDR
+	return a.VPCID == b.VPCID && a.Zone == b.Zone && a.CIDR == b.CIDR && a.IPv6CIDR == b.IPv6CIDR &&
+		a.Gateway == b.Gateway && a.IPv6Gateway == b.IPv6Gateway
 }
 
 func newSubnet(s v1alpha1.Subnet) *subnet {

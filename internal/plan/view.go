@@ -18,6 +18,8 @@ import (
 type view struct {
 	nodes     []*node // by name
 	otherIPAM []v1alpha1.OtherIPAM
+	// manual: no cloud says what is bound to interfaces, the user does.
+	manual bool
 	// findings about no single interface.
 	findings []Finding
 }
@@ -97,6 +99,9 @@ func (s source) api() v1alpha1.AddressSource {
 func (a *address) noun() string {
 	switch a.src {
 	case fromPrefix:
+		if _, ok := a.Prefix(); !ok {
+			return "range"
+		}
 		return "prefix"
 	case fromSecondary:
 		return "secondary address"
@@ -126,7 +131,7 @@ func (n *nic) carries() bool {
 
 // observe reads an inventory.
 func observe(inv *v1alpha1.Inventory) *view {
-	v := &view{otherIPAM: slices.Sorted(slices.Values(inv.OtherIPAM))}
+	v := &view{otherIPAM: slices.Sorted(slices.Values(inv.OtherIPAM)), manual: inv.Provider == v1alpha1.ProviderManual}
 	subnets := v.subnets(inv.Subnets)
 	for i := range inv.Nodes {
 		n := &node{Node: &inv.Nodes[i]}
@@ -145,6 +150,7 @@ func observe(inv *v1alpha1.Inventory) *view {
 	for n := range v.nics() {
 		n.sift()
 	}
+	v.needGateways()
 	return v
 }
 
@@ -168,9 +174,10 @@ func (v *view) nic(n *node, in *v1alpha1.Interface, subnets map[string]*subnet) 
 		subnet:    subnets[in.SubnetID],
 		foreign:   v.owners(in),
 	}
-	out.addresses = make([]address, 0, 2+len(in.IPv4Prefixes)+len(in.SecondaryIPv4)+len(in.IPv6Prefixes)+len(in.SecondaryIPv6))
-	out.bind(v4, in.PrimaryIPv4, in.SecondaryIPv4, in.IPv4Prefixes)
-	out.bind(v6, in.PrimaryIPv6, in.SecondaryIPv6, in.IPv6Prefixes)
+	out.addresses = make([]address, 0, 2+len(in.IPv4Prefixes)+len(in.SecondaryIPv4)+len(in.IPv6Prefixes)+len(in.SecondaryIPv6)+len(in.Ranges))
+	ranges := written4and6(in.Ranges)
+	out.bind(v4, in.PrimaryIPv4, in.SecondaryIPv4, in.IPv4Prefixes, ranges[v4])
+	out.bind(v6, in.PrimaryIPv6, in.SecondaryIPv6, in.IPv6Prefixes, ranges[v6])
 	return out
 }
 
@@ -191,7 +198,7 @@ func (v *view) owners(in *v1alpha1.Interface) []v1alpha1.OtherIPAM {
 	return slices.Compact(out)
 }
 
-func (n *nic) bind(fam family, own netip.Addr, secondary []netip.Addr, prefixes []netip.Prefix) {
+func (n *nic) bind(fam family, own netip.Addr, secondary []netip.Addr, prefixes []netip.Prefix, ranges []iprange.Range) {
 	add := func(r iprange.Range, src source) {
 		if r.IsValid() {
 			n.addresses = append(n.addresses, address{Range: r, nic: n, fam: fam, src: src})
@@ -200,6 +207,9 @@ func (n *nic) bind(fam family, own netip.Addr, secondary []netip.Addr, prefixes 
 	start := len(n.addresses)
 	for _, p := range prefixes {
 		add(iprange.FromPrefix(p), fromPrefix)
+	}
+	for _, r := range ranges {
+		add(r, fromPrefix)
 	}
 	for _, a := range secondary {
 		add(iprange.Single(a), fromSecondary)
