@@ -96,7 +96,7 @@ func publicSubnet(w wayOut) *plan.Finding {
 	}
 	return &plan.Finding{ID: idPublicSubnet, Severity: plan.Warning,
 		Message: fmt.Sprintf("the subnet is public: route table %s sends 0.0.0.0/0 to %s, which translates no address without an Elastic IP; "+
-			"%s have none, and do not reach the internet", w.table.ID, w.route.Target(), w.who()),
+			"pods' addresses usually have none: %s do not reach the internet", w.table.ID, w.route.Target(), w.who()),
 		Remedy: "put the pods' interfaces into a private subnet, whose 0.0.0.0/0 leads to a NAT gateway: " +
 			"`aws ec2 create-route --route-table-id <of a private subnet> --destination-cidr-block 0.0.0.0/0 --nat-gateway-id nat-…`; " +
 			"without need of the internet there is nothing to do"}

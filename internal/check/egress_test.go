@@ -57,7 +57,7 @@ func egressCases() []checkCase {
 				s.table("rtb-0", "", toIGW)
 				s.table("rtb-1", podSubnet, toNAT, toIGW6)
 			},
-			severity: plan.Warning, object: object, says: "route table rtb-1 sends 0.0.0.0/0 to igw-1, which translates no address without an Elastic IP; IPv4 pods on 2 nodes",
+			severity: plan.Warning, object: object, says: "route table rtb-1 sends 0.0.0.0/0 to igw-1, which translates no address without an Elastic IP; pods' addresses usually have none: IPv4 pods on 2 nodes do not reach the internet",
 		},
 		{
 			id: idPublicSubnet, // by the main table

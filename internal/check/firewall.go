@@ -41,13 +41,16 @@ type party struct {
 	key      string
 	groups   []string
 	carriers []carrier
+	// pods are the addresses of all carriers.
+	pods []iprange.Range
 }
 
-func (p party) end() vpc.End { return vpc.End{Groups: p.groups, Addresses: podsOf(p.carriers)} }
+func (p party) end() vpc.End { return vpc.End{Groups: p.groups, Addresses: p.pods} }
 
 // meets says whether pods of the two can be on different nodes: on one node they meet without a firewall.
 func (p party) meets(other party) bool {
-	return nodeCount(slices.Concat(p.carriers, other.carriers)) > 1
+	elsewhere := func(c carrier) bool { return c.node != p.carriers[0].node }
+	return slices.ContainsFunc(p.carriers, elsewhere) || slices.ContainsFunc(other.carriers, elsewhere)
 }
 
 // parties are the carriers of each network and family, put together by key.
@@ -73,6 +76,9 @@ func parties(of []carrier, key func(carrier) string) [][]party {
 	}
 	out := make([][]party, 0, len(order))
 	for _, at := range order {
+		for i := range circles[at] {
+			circles[at][i].pods = podsOf(circles[at][i].carriers)
+		}
 		slices.SortFunc(circles[at], func(a, b party) int { return cmp.Compare(a.key, b.key) })
 		out = append(out, circles[at])
 	}
@@ -226,9 +232,9 @@ func aclBlocksPods(in Inputs) []plan.Finding {
 		if from.key == to.key {
 			return nil
 		}
-		f := aclBlocks(around.ACLOf(from.key), true, podsOf(to.carriers))
+		f := aclBlocks(around.ACLOf(from.key), true, to.pods)
 		if f == nil {
-			f = aclBlocks(around.ACLOf(to.key), false, podsOf(from.carriers))
+			f = aclBlocks(around.ACLOf(to.key), false, from.pods)
 		}
 		if f != nil {
 			f.ID, f.Severity = idACLBlocksPods, plan.Error
