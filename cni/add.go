@@ -172,7 +172,7 @@ func endpoint(node *nodefile.File, allocation ipam.Allocation, id datapath.Ident
 		}
 	}
 	if network.HostLeg.Enabled && e.Primary {
-		e.HostLeg = &datapath.HostLeg{Node: node.Node.Addresses, CIDRs: network.HostLeg.CIDRs, Forward: forward(node)}
+		e.HostLeg = &datapath.HostLeg{Node: node.Node.Addresses, CIDRs: network.HostLeg.CIDRs, Forward: forward(node), Pods: node.HostLegPods(e.MAC)}
 	}
 	return e
 }

@@ -178,8 +178,12 @@ func TestMaster(t *testing.T) {
 	}
 	t.Run("down", func(t *testing.T) {
 		must(t, links.LinkSetDown(card))
+		must(t, n.Set("net.ipv6.conf.ens6.accept_ra", "1"))
 		p := n.addPod(t, "ens6")
 		must(t, p.check(t))
+		if got := sysctl(t, n.Namespace, "net/ipv6/conf/ens6/accept_ra"); got != "0" {
+			t.Errorf("ADD brought up the interface with accept_ra %s: the node may get a second default route", got)
+		}
 		must(t, p.del())
 	})
 	refuse := func(t *testing.T, word string) {

@@ -47,13 +47,19 @@ func hears(t *testing.T, at *netns.Namespace, address netip.Addr, timeout time.D
 // say sends a datagram from an address that the namespace has.
 func (p *pod) say(t *testing.T, source netip.Addr, to netip.AddrPort) {
 	t.Helper()
+	p.tell(t, source, to, 5)
+}
+
+// tell sends a datagram of that many bytes, in fragments if need be.
+func (p *pod) tell(t *testing.T, source netip.Addr, to netip.AddrPort, size int) {
+	t.Helper()
 	must(t, p.Do(func() error {
 		conn, err := net.DialUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(source, 0)), net.UDPAddrFromAddrPort(to))
 		if err != nil {
 			return err
 		}
 		defer conn.Close()
-		_, _ = conn.Write([]byte("hello")) // a filter's verdict is an error sometimes
+		_, _ = conn.Write(make([]byte, size)) // a filter's verdict is an error sometimes
 		return nil
 	}))
 }

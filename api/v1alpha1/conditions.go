@@ -17,6 +17,8 @@ const (
 	ConditionFollowed = "Followed"
 	// ConditionDefaultNetwork of a node: the default network's CNI configuration is in place, and the one that runtimes take.
 	ConditionDefaultNetwork = "DefaultNetwork"
+	// ConditionHostLegAnswers of a node: what comes to a pod by its host leg, from whatever source, is answered by it.
+	ConditionHostLegAnswers = "HostLegAnswers"
 )
 
 // ReasonVacant of a node's Ready: there is no network, and nothing of the CNI is on the node.

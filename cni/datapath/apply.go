@@ -57,6 +57,7 @@ type application struct {
 	endpoint  *Endpoint
 	mtu       int
 	ends      nodeAddresses // the node's, of the host leg
+	fresh     bool          // no pod was on the node's interface since boot
 	links     links
 	// What this call has made.
 	madeInterface, madePair, madeLimiter bool
@@ -67,7 +68,11 @@ func (a *application) run() error {
 		return err
 	}
 	var err error
-	if a.links.master, a.mtu, err = a.prepareMaster(a.endpoint.MAC, a.endpoint.MTU); err != nil {
+	if a.links.master, err = a.master(a.endpoint.MAC); err != nil {
+		return err
+	}
+	a.fresh = !a.isRemembered(a.links.master)
+	if a.mtu, err = a.prepareMaster(&a.links.master, a.endpoint.MTU, a.fresh); err != nil {
 		return err
 	}
 	if a.ends, err = a.inspectNode(a.endpoint); err != nil {
@@ -93,6 +98,7 @@ func (a *application) run() error {
 	if err := a.guard(); err != nil {
 		return err
 	}
+	a.takeAnswers()
 	if err := a.namespace.do(a.configurePod); err != nil {
 		return err
 	}

@@ -72,6 +72,8 @@ type HostLeg struct {
 	CIDRs []netip.Prefix
 	// Forward lists where any pod of the node may go by its host leg without being translated: the CIDRs of all networks.
 	Forward []netip.Prefix
+	// Pods are all addresses on the node's interface that pods with host legs may have.
+	Pods []netip.Prefix
 }
 
 // Links is what Apply made or found.

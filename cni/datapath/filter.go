@@ -25,7 +25,11 @@ type filter struct {
 	program string
 	// next is the chain that the filter leads to; 0 if it does not.
 	next uint32
-	// redirect sends everything to the link with this index, without a program; 0 does not.
+	// action is done on the way to the next chain: actionTrack, actionSettle or none.
+	action string
+	// answers matches what answers in connections that were looked up, instead of a program.
+	answers bool
+	// redirect sends what matches to the link with this index, without a program: as if that sent it, or, of answers, as if it had come in there.
 	redirect int
 }
 
@@ -53,6 +57,8 @@ const (
 
 func (f filter) String() string {
 	switch {
+	case f.action != "", f.answers:
+		return "the node's filter of what answers by the host leg"
 	case f.redirect != 0:
 		return "the filter that limits what comes in"
 	case f.next != 0:

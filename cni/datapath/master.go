@@ -139,18 +139,16 @@ func overwrite(path string, content []byte) error {
 	return errors.Join(err, file.Close())
 }
 
-// prepareMaster checks that the link can carry pods, and brings it up. It returns the MTU of the pod's interface.
-func (d *Datapath) prepareMaster(mac string, mtu int) (link, int, error) {
-	master, err := d.master(mac)
-	if err != nil {
-		return link{}, 0, err
-	}
+// prepareMaster checks that the link can carry pods, and brings it up. It returns the MTU of the pod's interface. Where no pod was on the link since boot
+// it is fresh.
+func (d *Datapath) prepareMaster(master *link, mtu int, fresh bool) (int, error) {
+	mac := master.MAC.String()
 	if master.bridge != 0 {
-		return link{}, 0, &MasterError{MAC: mac, Name: master.Name, Reason: "is a port of a bridge or bond: it cannot carry pods too; take it out, or choose another interface"}
+		return 0, &MasterError{MAC: mac, Name: master.Name, Reason: "is a port of a bridge or bond: it cannot carry pods too; take it out, or choose another interface"}
 	}
-	if !d.isRemembered(master) {
-		if err := d.refuseForeign(master); err != nil {
-			return link{}, 0, err
+	if fresh {
+		if err := d.refuseForeign(*master); err != nil {
+			return 0, err
 		}
 	}
 	up := 0
@@ -158,24 +156,28 @@ func (d *Datapath) prepareMaster(mac string, mtu int) (link, int, error) {
 		up = mtu // the agent sets it as long as it lives; after a boot ADD may come first
 	}
 	if !master.up {
-		if err := d.node.do(linkUp(master, up)); err != nil {
-			return link{}, 0, fmt.Errorf("interface %s: %w", master.Name, err)
+		// As the agent does: else the host would get a second default route by router advertisement.
+		if err := set([]sysctl{ipv6Setting(master.Name, "accept_ra", "0")}); err != nil {
+			return 0, fmt.Errorf("interface %s: %w", master.Name, err)
+		}
+		if err := d.node.do(linkUp(*master, up)); err != nil {
+			return 0, fmt.Errorf("interface %s: %w", master.Name, err)
 		}
 		master.up = true
 		if up != 0 {
 			master.MTU = up
 		}
-		d.masters[mac] = master
+		d.masters[mac] = *master
 	}
 	switch {
 	case mtu == 0:
 		mtu = master.MTU
 	case mtu > master.MTU:
 		// The kernel would accept it, and frames would be lost.
-		return link{}, 0, &MasterError{MAC: mac, Name: master.Name,
+		return 0, &MasterError{MAC: mac, Name: master.Name,
 			Reason: fmt.Sprintf("has MTU %d, and the network wants %d for its pods: raise the interface's MTU, or lower spec.mtu of the UnderlayNetwork", master.MTU, mtu)}
 	}
-	return master, mtu, nil
+	return mtu, nil
 }
 
 // refuseForeign looks into all namespaces for children of the master that would break ours or be broken by ours: mode and flags are the master's, so

@@ -74,11 +74,16 @@ func TestMessagesReadBack(t *testing.T) {
 		}
 
 		f := filter{index: drawIndex(t), parent: outgoing, priority: rapid.Uint16().Draw(t, "priority"), handle: rapid.Uint32().Draw(t, "handle")}
-		switch rapid.IntRange(0, 2).Draw(t, "kind") {
+		switch rapid.IntRange(0, 4).Draw(t, "kind") {
 		case 0:
 			f.program = (&Endpoint{Addresses: []Address{{Prefix: drawPrefix(t, is6)}}}).sourceProgram()
 		case 1:
 			f.chain, f.program, f.next = uint32(drawIndex(t)), metadataGate(), uint32(drawIndex(t))
+		case 2:
+			f.chain, f.program, f.next = uint32(drawIndex(t)), metadataGate(), uint32(drawIndex(t))
+			f.action = rapid.SampledFrom([]string{actionTrack, actionSettle}).Draw(t, "action")
+		case 3:
+			f.chain, f.answers, f.redirect = uint32(drawIndex(t)), true, drawIndex(t)
 		default:
 			f.redirect = drawIndex(t)
 		}

@@ -22,6 +22,12 @@ const (
 	kindTBF      = "tbf"
 	kindBPF      = "bpf"
 	kindMatchall = "matchall"
+	kindFlower   = "flower"
+	actionGoto   = "gact"
+	// actionTrack looks up the packet's connection.
+	actionTrack = "ct"
+	// actionSettle sums up nothing; the kernel takes the packet's headers out of its sender's memory for it.
+	actionSettle = "csum"
 	root         = math.MaxUint32 // TC_H_ROOT
 )
 
@@ -121,33 +127,57 @@ func (f filter) header() nl.TcMsg {
 // setFilter makes or changes a filter; a redirection cannot be changed.
 func setFilter(f filter) *message {
 	m := trafficMessage(unix.RTM_NEWTFILTER, unix.NLM_F_CREATE, f.header(), "add "+f.String())
+	if f.chain != 0 {
+		m.AddData(nl.NewRtAttr(attributeChain, nl.Uint32Attr(f.chain)))
+	}
 	options := nl.NewRtAttr(nl.TCA_OPTIONS, nil)
-	if f.redirect != 0 {
-		const stolen, toEgress = 4, 1 // TC_ACT_STOLEN, TCA_EGRESS_REDIR
+	const stolen, toEgress, toIngress = 4, 1, 3 // TC_ACT_STOLEN, TCA_EGRESS_REDIR, TCA_INGRESS_REDIR
+	switch {
+	case f.answers:
+		named(m, kindFlower, "cls_flower")
+		options.AddRtAttr(flowerState, nl.Uint16Attr(answering))
+		options.AddRtAttr(flowerStateMask, nl.Uint16Attr(answering))
+		addAction(options.AddRtAttr(nl.TCA_FLOWER_ACT, nil), "mirred", nl.TCA_MIRRED_PARMS, stolen, toIngress, uint32(f.redirect))
+	case f.redirect != 0:
 		named(m, kindMatchall, "cls_matchall")
 		addAction(options.AddRtAttr(nl.TCA_MATCHALL_ACT, nil), "mirred", nl.TCA_MIRRED_PARMS, stolen, toEgress, uint32(f.redirect))
-		m.AddData(options)
-		return m
+	default:
+		addProgram(m, options, f)
 	}
+	m.AddData(options)
+	return m
+}
+
+// addProgram adds a program and what becomes of what it matches.
+func addProgram(m *message, options *nl.RtAttr, f filter) {
 	const size = 8 // of an instruction
 	named(m, kindBPF, "cls_bpf")
 	options.AddRtAttr(nl.TCA_BPF_OPS_LEN, nl.Uint16Attr(uint16(len(f.program)/size)))
 	options.AddRtAttr(nl.TCA_BPF_OPS, []byte(f.program))
-	if f.next != 0 {
-		addAction(options.AddRtAttr(nl.TCA_BPF_ACT, nil), "gact", nl.TCA_GACT_PARMS, gotoChain|f.next)
-	} else {
+	switch {
+	case f.action != "":
+		m.module = "act_" + f.action
+		var parameters []uint32
+		if f.action == actionSettle {
+			parameters = []uint32{0} // what to sum up
+		}
+		addAction(options.AddRtAttr(nl.TCA_BPF_ACT, nil), f.action, otherParameters, gotoChain|f.next, parameters...)
+	case f.next != 0:
+		addAction(options.AddRtAttr(nl.TCA_BPF_ACT, nil), actionGoto, nl.TCA_GACT_PARMS, gotoChain|f.next)
+	default:
 		options.AddRtAttr(nl.TCA_BPF_FLAGS, nl.Uint32Attr(nl.TCA_BPF_FLAG_ACT_DIRECT))
 	}
-	m.AddData(options)
-	if f.chain != 0 {
-		m.AddData(nl.NewRtAttr(attributeChain, nl.Uint32Attr(f.chain)))
-	}
-	return m
 }
 
 const (
 	attributeChain = 11      // TCA_CHAIN
 	gotoChain      = 2 << 28 // TC_ACT_GOTO_CHAIN
+
+	otherParameters = 1  // TCA_CT_PARMS, TCA_CSUM_PARMS
+	flowerState     = 91 // TCA_FLOWER_KEY_CT_STATE
+	flowerStateMask = 92 // TCA_FLOWER_KEY_CT_STATE_MASK
+	// answering are TCA_FLOWER_KEY_CT_FLAGS_: ESTABLISHED, TRACKED and, since Linux 5.13, REPLY.
+	answering = 1<<1 | 1<<3 | 1<<5
 )
 
 // addAction adds an action with a verdict and parameters of its own. Before the verdict stand an index and capabilities, behind it two counters.
@@ -158,7 +188,7 @@ func addAction(list *nl.RtAttr, kind string, attribute int, verdict uint32, para
 	for _, n := range append([]uint32{0, 0, verdict, 0, 0}, parameters...) {
 		data = binary.NativeEndian.AppendUint32(data, n)
 	}
-	action.AddRtAttr(nl.TCA_ACT_OPTIONS, nil).AddRtAttr(attribute, data)
+	action.AddRtAttr(unix.NLA_F_NESTED|nl.TCA_ACT_OPTIONS, nil).AddRtAttr(attribute, data) // newer actions insist on the flag
 }
 
 // deleteFilter is no error where the link, its filters or this one are gone. Without a handle it deletes all of the chain and priority.
@@ -193,13 +223,22 @@ func parseFilter(data []byte) (filter, bool, error) {
 		f.program = string(options[nl.TCA_BPF_OPS].Value)
 		if number(options[nl.TCA_BPF_FLAGS].Value)&nl.TCA_BPF_FLAG_ACT_DIRECT == 0 {
 			const verdict = 2
-			f.next, err = parseAction(options[nl.TCA_BPF_ACT].Value, nl.TCA_GACT_PARMS, verdict)
+			parameters := uint16(nl.TCA_GACT_PARMS)
+			if kind := firstAction(options[nl.TCA_BPF_ACT].Value); kind != actionGoto {
+				f.action, parameters = kind, otherParameters
+			}
+			f.next, err = parseAction(options[nl.TCA_BPF_ACT].Value, parameters, verdict)
 			f.next &^= gotoChain
 		}
 		return f, f.program != "", err
-	case kindMatchall:
+	case kindMatchall, kindFlower:
 		const target = 6
-		link, err := parseAction(options[nl.TCA_MATCHALL_ACT].Value, nl.TCA_MIRRED_PARMS, target)
+		actions := options[nl.TCA_MATCHALL_ACT].Value
+		if kindOf(attributes) == kindFlower {
+			f.answers = string(options[flowerStateMask].Value) == string(nl.Uint16Attr(answering))
+			actions = options[nl.TCA_FLOWER_ACT].Value
+		}
+		link, err := parseAction(actions, nl.TCA_MIRRED_PARMS, target)
 		f.redirect = int(link)
 		return f, f.redirect != 0, err
 	}
@@ -213,9 +252,24 @@ func parseAction(data []byte, parameters uint16, nth int) (uint32, error) {
 		if err != nil {
 			return 0, fmt.Errorf("read a filter: %w", err)
 		}
-		data = attributes[attribute].Value
+		if data = attributes[attribute].Value; data == nil {
+			data = attributes[attribute|unix.NLA_F_NESTED].Value // as we write it
+		}
 	}
 	return number(data[min(4*nth, len(data)):]), nil
+}
+
+// firstAction is the kind of a list's first action.
+func firstAction(data []byte) string {
+	list, err := nl.ParseRouteAttrAsMap(data)
+	if err != nil {
+		return ""
+	}
+	first, err := nl.ParseRouteAttrAsMap(list[1].Value)
+	if err != nil {
+		return ""
+	}
+	return nl.BytesToString(append(first[nl.TCA_ACT_KIND].Value, 0))
 }
 
 // parseTraffic reads what queues and filters have in common: attributes, and those inside the options.
@@ -223,7 +277,7 @@ func parseTraffic(data []byte) (attributes, options map[uint16]syscall.NetlinkRo
 	if attributes, err = nl.ParseRouteAttrAsMap(data[nl.SizeofTcMsg:]); err != nil {
 		return nil, nil, fmt.Errorf("read traffic control: %w", err)
 	}
-	if kind := kindOf(attributes); !slices.Contains([]string{kindTBF, kindBPF, kindMatchall}, kind) {
+	if kind := kindOf(attributes); !slices.Contains([]string{kindTBF, kindBPF, kindMatchall, kindFlower}, kind) {
 		return attributes, nil, nil // others' options need not be attributes
 	}
 	if options, err = nl.ParseRouteAttrAsMap(attributes[nl.TCA_OPTIONS].Value); err != nil {

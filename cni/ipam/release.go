@@ -5,7 +5,9 @@ package ipam
 
 import (
 	"net/netip"
+	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // Release takes an interface's addresses back, to rest before reuse. An owner without addresses is no error: DEL may come twice, or without an ADD.
@@ -21,8 +23,21 @@ func (s *Store) Release(owner Owner, netnsPath string) ([]Record, error) {
 			return nil, err
 		}
 		found, err := b.recordsWith(string(rune(kindFound)))
-		return slices.DeleteFunc(found, func(r Record) bool { return r.Netns.Path != netnsPath || r.IfName != owner.IfName }), err
+		return slices.DeleteFunc(found, func(r Record) bool { return r.IfName != owner.IfName || !samePath(r.Netns.Path, netnsPath) }), err
 	})
+}
+
+// samePath says whether two paths of network namespaces are one, by names alone: the file may be gone. Mounts are listed below /run, and runtimes say
+// /var/run, which leads there.
+func samePath(a, b string) bool {
+	short := func(path string) string {
+		path = filepath.Clean(path)
+		if rest, ok := strings.CutPrefix(path, "/var/run/"); ok {
+			return "/run/" + rest
+		}
+		return path
+	}
+	return short(a) == short(b)
 }
 
 // ReleaseContainer takes back the addresses of all interfaces of a container.

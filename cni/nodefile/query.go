@@ -81,6 +81,22 @@ func (f *File) Open(p *Pool) []iprange.Range {
 	return iprange.Subtract(f.Usable(p), p.Draining)
 }
 
+// HostLegPods are the addresses on an interface that pods with host legs may have, or still have.
+func (f *File) HostLegPods(mac string) []netip.Prefix {
+	var ranges []iprange.Range
+	for i := range f.Pools {
+		p := &f.Pools[i]
+		if n := f.Network(p.Network); n != nil && n.HostLeg.Enabled && p.Interface.MAC == mac {
+			ranges = append(ranges, slices.Concat(p.Ranges, p.Draining)...)
+		}
+	}
+	var list []netip.Prefix
+	for _, r := range iprange.Merge(ranges) {
+		list = append(list, r.Prefixes()...)
+	}
+	return list
+}
+
 // reserved lists the addresses of a subnet that no host can have. RFC 3021 lets both of a /31 be hosts, RFC 6164 both of a /127.
 func reserved(subnet netip.Prefix) []iprange.Range {
 	if subnet.Bits() >= subnet.Addr().BitLen()-1 {

@@ -74,3 +74,23 @@ func TestQueries(t *testing.T) {
 		t.Error("the metadata service's exceptions are not the other way round")
 	}
 }
+
+func TestHostLegPods(t *testing.T) {
+	f := master()
+	f.Pools[0].Ranges, f.Pools[0].Draining = mustRanges("172.31.28.16/28", "172.31.28.35-172.31.28.36"), mustRanges("172.31.28.32-172.31.28.34")
+	f.Pools[1].Ranges = mustRanges("2406:da1e:c4:ed01:c57d::/80")
+	mac := f.Pools[0].Interface.MAC
+	want := []netip.Prefix{
+		netip.MustParsePrefix("172.31.28.16/28"), netip.MustParsePrefix("172.31.28.32/30"), netip.MustParsePrefix("172.31.28.36/32"), netip.MustParsePrefix("2406:da1e:c4:ed01:c57d::/80"),
+	}
+	if diff := cmp.Diff(want, f.HostLegPods(mac), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if got := f.HostLegPods("02:00:00:00:10:99"); got != nil {
+		t.Errorf("of another interface: %v", got)
+	}
+	f.Networks[0].HostLeg.Enabled = false
+	if got := f.HostLegPods(mac); got != nil {
+		t.Errorf("without host legs: %v", got)
+	}
+}

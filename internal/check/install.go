@@ -235,13 +235,17 @@ func agentTrouble(node string, pod *corev1.Pod, report *v1alpha1.UnderlayNode) (
 	return "", ""
 }
 
-// notFollowed says what of networks and pools an agent leaves out.
+// notFollowed says what an agent leaves out.
 func notFollowed(report *v1alpha1.UnderlayNode) (message, remedy string) {
 	c := meta.FindStatusCondition(report.Status.Conditions, v1alpha1.ConditionFollowed)
-	if c == nil || c.Status == metav1.ConditionTrue {
-		return "", ""
+	if c != nil && c.Status != metav1.ConditionTrue {
+		return "the agent says: " + said(c), "correct the networks or pools that it names"
 	}
-	return "the agent says: " + said(c), "correct the networks or pools that it names"
+	c = meta.FindStatusCondition(report.Status.Conditions, v1alpha1.ConditionHostLegAnswers)
+	if c != nil && c.Status != metav1.ConditionTrue {
+		return "the agent says: " + said(c), "install what it names on the node, or use load balancers and Services that reach pods by their own addresses"
+	}
+	return "", ""
 }
 
 // said is a condition's reason and message.

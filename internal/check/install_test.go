@@ -160,6 +160,14 @@ func installCases() []checkCase {
 			says: "Problems: pool a: no",
 		},
 		{
+			id: IDAgentNotReady, good: fine, severity: plan.Info, object: "node/node-0000",
+			bad: running(func(s *situation) {
+				s.cluster.Reports[0].Status.Conditions = append(conditions("HostLegAnswers", metav1.ConditionFalse, "NotSupported", "no act_ct"),
+					s.cluster.Reports[0].Status.Conditions...)
+			}),
+			says: "NotSupported: no act_ct",
+		},
+		{
 			id: IDAgentNotReady, good: fine, severity: plan.Error, object: "node/node-0000",
 			bad:  running(func(s *situation) { s.cluster.Reports = s.cluster.Reports[1:] }),
 			says: "has not reported yet",

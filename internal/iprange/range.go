@@ -127,6 +127,24 @@ func (r Range) Prefix() (netip.Prefix, bool) {
 	return netip.PrefixFrom(r.First, r.First.BitLen()-hostBits), true
 }
 
+// Prefixes are the fewest that make up the range, in order.
+func (r Range) Prefixes() []netip.Prefix {
+	var list []netip.Prefix
+	for r.IsValid() {
+		p := netip.PrefixFrom(r.First, r.First.BitLen())
+		for p.Bits() > 0 {
+			wider := netip.PrefixFrom(r.First, p.Bits()-1)
+			if wider.Masked() != wider || !r.Covers(FromPrefix(wider)) {
+				break
+			}
+			p = wider
+		}
+		list = append(list, p)
+		_, r = r.Subtract(FromPrefix(p))
+	}
+	return list
+}
+
 // Size counts the addresses, up to MaxSize.
 func (r Range) Size() int64 {
 	if !r.IsValid() {

@@ -165,6 +165,46 @@ func TestAlgebra(t *testing.T) {
 	})
 }
 
+func TestPrefixes(t *testing.T) {
+	for in, want := range map[string][]string{
+		"10.0.0.4":                        {"10.0.0.4/32"},
+		"10.0.0.16/28":                    {"10.0.0.16/28"},
+		"10.0.0.3-10.0.0.9":               {"10.0.0.3/32", "10.0.0.4/30", "10.0.0.8/31"},
+		"0.0.0.0-255.255.255.255":         {"0.0.0.0/0"},
+		"255.255.255.254-255.255.255.255": {"255.255.255.254/31"},
+		"fd00::1-fd00::4":                 {"fd00::1/128", "fd00::2/127", "fd00::4/128"},
+		"fd00:0:0:0:c57d::/80":            {"fd00::c57d:0:0:0/80"},
+	} {
+		r, err := Parse(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, p := range r.Prefixes() {
+			got = append(got, p.String())
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", in, diff)
+		}
+	}
+	if got := (Range{}).Prefixes(); got != nil {
+		t.Errorf("of no range: %v", got)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		r := span().Draw(t, "r")
+		var parts []Range
+		for _, p := range r.Prefixes() {
+			if p.Masked() != p {
+				t.Fatalf("%s is no prefix", p)
+			}
+			parts = append(parts, FromPrefix(p))
+		}
+		if r.IsValid() && (Size(parts) != r.Size() || len(Merge(parts)) != 1 || parts[0].First != r.First) {
+			t.Fatalf("%v make up %v", parts, r)
+		}
+	})
+}
+
 func TestFirstNOfLarge(t *testing.T) {
 	for _, s := range []string{"::/0", "ffff:ffff:ffff:ffff::/64", "0.0.0.0/0"} {
 		r := parse(t, s)

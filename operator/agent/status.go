@@ -42,6 +42,9 @@ func statusOf(f facts, o host.Observation, problems []Problem) v1alpha1.Underlay
 	if d := o.Default; d.Wanted != "" || d.Installed != "" {
 		s.Conditions = append(s.Conditions, defaultNetwork(d))
 	}
+	if o.File != nil && slices.ContainsFunc(o.File.Networks, func(n nodefile.Network) bool { return n.HostLeg.Enabled }) {
+		s.Conditions = append(s.Conditions, hostLegAnswers(o.Answers))
+	}
 	return s
 }
 
@@ -58,6 +61,16 @@ func hostOf(o host.Observation) *v1alpha1.NodeHost {
 	}
 	slices.Sort(h.Addresses)
 	return h
+}
+
+// hostLegAnswers says whether NodePorts and host ports reach pods from elsewhere with the client's address.
+func hostLegAnswers(err error) metav1.Condition {
+	if err == nil {
+		return metav1.Condition{Type: v1alpha1.ConditionHostLegAnswers, Status: metav1.ConditionTrue, Reason: "ConnectionTracking",
+			Message: "what pods answer in connections that the node has translated is taken back into the node"}
+	}
+	return metav1.Condition{Type: v1alpha1.ConditionHostLegAnswers, Status: metav1.ConditionFalse, Reason: "NotSupported",
+		Message: "NodePorts with externalTrafficPolicy: Local and host ports of pods do not answer clients elsewhere: " + sentence(err)}
 }
 
 // readiness says whether pods of the node's pools can be attached.

@@ -61,6 +61,10 @@ func TestStatus(t *testing.T) {
 	}
 }
 
+func withHostLegs(o *host.Observation) {
+	o.File.Networks = []nodefile.Network{{Name: "a", HostLeg: nodefile.HostLeg{Enabled: true}}}
+}
+
 func TestConditions(t *testing.T) {
 	many := make([]Problem, 100)
 	for i := range many {
@@ -87,6 +91,9 @@ func TestConditions(t *testing.T) {
 		{"many problems", func(*host.Observation) {}, many, "Followed False Problems: pool/0: wrong wrong"},
 		{"default network", func(o *host.Observation) { o.Default = host.Default{Wanted: "a", Installed: "a"} }, nil, "DefaultNetwork True Installed: network a is the node's default: 05-underlay.conflist"},
 		{"default network refused", func(o *host.Observation) { o.Default = host.Default{Wanted: "a", Foreign: "00-x.conf", Refused: "no"} }, nil, "DefaultNetwork False ForeignConfiguration: no"},
+		{"answers by the host leg", withHostLegs, nil, "HostLegAnswers True ConnectionTracking: "},
+		{"no answers by the host leg", func(o *host.Observation) { withHostLegs(o); o.Answers = errors.New("no act_ct") }, nil,
+			"HostLegAnswers False NotSupported: NodePorts with externalTrafficPolicy: Local and host ports of pods do not answer clients elsewhere: no act_ct"},
 		{"default network stays", func(o *host.Observation) { o.Default = host.Default{Installed: "a", Refused: "pods"} }, nil, "DefaultNetwork False Waiting: pods"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

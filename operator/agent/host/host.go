@@ -60,6 +60,8 @@ type Observation struct {
 	Default Default
 	// Facts beside links.
 	Facts Facts
+	// Answers says why what pods answer by their host legs is not taken there; nil if it is, or no pool here is of a network with host legs.
+	Answers error
 	// Failed parts.
 	Failed map[Part]error
 }
@@ -122,6 +124,7 @@ func (h *Host) Apply(ctx context.Context, node string, file *nodefile.File) Obse
 		fail(PartPrograms, h.install())
 		fail(PartSettings, h.set(file))
 		fail(PartLinks, h.bringUp(file))
+		o.Answers = h.takeAnswers(file)
 	}
 	var err error
 	o.Links, err = h.Links(macs(file))

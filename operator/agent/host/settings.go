@@ -27,12 +27,13 @@ import (
 //	net.ipv6.conf.LINK.accept_ra = 2          before the latter, where it is 1 and the link's default route came by router advertisement: else the
 //	                                          kernel would drop that route, and take no other
 //	net.ipv6.conf.LINK.accept_ra = 0          for an interface of a pool before the agent brings it up: else the host would get a second default route
+//	net.ipv4.conf.lo.rp_filter = 2            where strict checks of sources (1) are in force on lo: what pods answer by the host leg is taken in there
 
 // set makes the machine forward, if pods need it.
 func (h *Host) set(file *nodefile.File) error {
 	var errs []error
 	if forwards(file, nodefile.IPv4) {
-		errs = append(errs, h.setting("net/ipv4/ip_forward", "1"))
+		errs = append(errs, h.setting("net/ipv4/ip_forward", "1"), h.loosenLoopback())
 	}
 	if forwards(file, nodefile.IPv6) && h.hasIPv6() {
 		errs = append(errs, h.keepDefaultRoutes(), h.setting("net/ipv6/conf/all/forwarding", "1"))
@@ -48,6 +49,17 @@ func forwards(file *nodefile.File, family nodefile.Family) bool {
 		}
 	}
 	return false
+}
+
+// loosenLoopback keeps the kernel from dropping answers that are taken in at lo. Of an interface's setting and that of all the larger one counts.
+func (h *Host) loosenLoopback() error {
+	const all, loopback = "net/ipv4/conf/all/rp_filter", "net/ipv4/conf/lo/rp_filter"
+	common, err := h.read(all)
+	own, ownErr := h.read(loopback)
+	if err := errors.Join(err, ownErr); err != nil || max(common, own) != "1" {
+		return err
+	}
+	return h.setting(loopback, "2")
 }
 
 func (h *Host) hasIPv6() bool {
