@@ -55,7 +55,10 @@ func (d *Datapath) setAnswers(master link, a Answers) (changed bool, err error) 
 	}
 	found := slices.DeleteFunc(h.filters, func(f filter) bool { return f.priority != answersPriority })
 	if len(a.Pods) == 0 {
-		return len(found) > 0, d.node.do(deleteAnswers(master.index)...)
+		if len(found) == 0 {
+			return false, nil
+		}
+		return true, errors.Join(d.node.do(deleteAnswers(master.index)...), d.removeFilterPoint(master.index))
 	}
 	gate, err := a.program()
 	if err != nil {

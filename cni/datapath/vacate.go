@@ -18,7 +18,7 @@ import (
 // Vacate removes from the node what serves all its pods: the rules for host legs, and the filters on its interfaces. No pod may be left. What others
 // have there stays; links stay up.
 func (d *Datapath) Vacate() error {
-	errs := []error{removeFirewall()}
+	errs := []error{removeFirewall(), d.ForgetAnswers()}
 	for _, master := range d.rememberedMasters() {
 		errs = append(errs, d.clearFilters(master))
 	}
@@ -52,8 +52,7 @@ func removeFirewall() error {
 	return nil
 }
 
-// clearFilters removes our filters from an interface, and the place for filters if nobody else has one there. That is ours as a rule: others who
-// prepared it and have no filter yet would have to do it again.
+// clearFilters removes our filters from an interface.
 func (d *Datapath) clearFilters(index int) error {
 	gate := filter{index: index, parent: outgoing, priority: filterPriority}
 	pods := gate
@@ -61,6 +60,12 @@ func (d *Datapath) clearFilters(index int) error {
 	if err := d.node.do(deleteFilter(gate), deleteFilter(pods)); err != nil {
 		return err
 	}
+	return d.removeFilterPoint(index)
+}
+
+// removeFilterPoint removes the place for filters if nobody has one there. That is ours as a rule: others who prepared it and have no filter yet would
+// have to do it again.
+func (d *Datapath) removeFilterPoint(index int) error {
 	for _, parent := range []uint32{incoming, outgoing} {
 		left, err := d.node.dump(listFilters(index, parent))
 		if err != nil || len(left) > 0 {

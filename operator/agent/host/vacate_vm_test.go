@@ -133,7 +133,7 @@ func TestVacateLeavesOthers(t *testing.T) {
 			t.Errorf("%s is gone:\n%s", theirs, got)
 		}
 	}
-	for _, ours := range []string{"underlay", "store.db", "lock", "node.json", "filter 117"} {
+	for _, ours := range []string{"underlay", "store.db", "lock", "node.json", "filter 117", "filter 118"} {
 		if strings.Contains(got, ours) {
 			t.Errorf("%s is left:\n%s", ours, got)
 		}
