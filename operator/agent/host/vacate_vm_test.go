@@ -17,6 +17,8 @@ import (
 	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/underlay-dev/kubectl-underlay/cni/datapath"
 )
 
 // traces of ours on the machine: files, nftables tables and filters.
@@ -72,6 +74,10 @@ func TestVacate(t *testing.T) {
 	must(t, os.MkdirAll(m.paths.CNIConf, 0o755))
 	must(t, os.MkdirAll(m.paths.CNIBin, 0o755))
 	must(t, os.MkdirAll(m.paths.Store, 0o755))
+	d, err := datapath.Open(datapath.Options{Folder: m.paths.Store})
+	must(t, err)
+	must(t, d.Vacate()) // what other tests left
+	d.Close()
 	if !m.vacate(t).Vacant {
 		t.Error("a bare machine is not vacant")
 	}
