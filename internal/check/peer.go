@@ -102,8 +102,9 @@ func peerInterfaceShared(in Inputs, peer Peer) []plan.Finding {
 		out = append(out, plan.Finding{ID: idPeerInterfaceShared, Severity: plan.Error, Object: fmt.Sprintf("interface/%s (%s)", nic.ID, ours.Spec.NodeName),
 			Message: fmt.Sprintf("cluster %s has a pool of it too: %s on node %s, as this one has %s; both would hand out its addresses",
 				peer.Context, other.Name, other.Spec.NodeName, ours.Name),
-			Remedy: fmt.Sprintf("see where the interface is attached (`aws ec2 describe-network-interfaces --network-interface-ids %s`), and remove the other "+
-				"cluster's pool: `kubectl --context <that cluster> delete underlaypool <its pool>`", nic.ID)})
+			Remedy: fmt.Sprintf("see which instance the interface is attached to (`aws ec2 describe-network-interfaces --network-interface-ids %s`); "+
+				"if that is node %s of this cluster, `kubectl --context %s delete underlaypool %s`, else delete %s here", nic.ID,
+				ours.Spec.NodeName, peer.Context, other.Name, ours.Name)})
 	}
 	return out
 }
@@ -227,11 +228,16 @@ func eachVPCPair(in Inputs, peer Peer, run func(ours, theirs v1alpha1.VPC) *plan
 	return out
 }
 
+// inBoth are the addresses that both VPCs have.
+func inBoth(ours, theirs v1alpha1.VPC) []iprange.Range {
+	a := iprange.Merge(rangesOf(slices.Concat(ours.CIDRs, ours.IPv6CIDRs)))
+	b := iprange.Merge(rangesOf(slices.Concat(theirs.CIDRs, theirs.IPv6CIDRs)))
+	return iprange.Subtract(a, iprange.Subtract(a, b))
+}
+
 func peerVPCOverlap(in Inputs, peer Peer) []plan.Finding {
 	return eachVPCPair(in, peer, func(ours, theirs v1alpha1.VPC) *plan.Finding {
-		a := iprange.Merge(rangesOf(slices.Concat(ours.CIDRs, ours.IPv6CIDRs)))
-		b := iprange.Merge(rangesOf(slices.Concat(theirs.CIDRs, theirs.IPv6CIDRs)))
-		common := iprange.Subtract(a, iprange.Subtract(a, b))
+		common := inBoth(ours, theirs)
 		if len(common) == 0 {
 			return nil
 		}
@@ -242,12 +248,12 @@ func peerVPCOverlap(in Inputs, peer Peer) []plan.Finding {
 	})
 }
 
-// peerWithoutRoute says so where nothing can join two VPCs: no peering, and no transit gateway that both are attached to.
-// What else could, such as a VPN or a core network, is seen by its routes.
+// peerWithoutRoute says so where nothing joins two VPCs that could be joined: no peering, and no transit gateway that both
+// are attached to. What else could, such as a VPN or a core network, is seen by its routes.
 func peerWithoutRoute(in Inputs, peer Peer) []plan.Finding {
 	around, beside := vpc.Of(&in.Inventory), vpc.Of(&peer.Inventory)
 	return eachVPCPair(in, peer, func(ours, theirs v1alpha1.VPC) *plan.Finding {
-		if slices.ContainsFunc(around.RouteTables, leadsElsewhere) || commonGateway(around, beside, ours.ID, theirs.ID) {
+		if len(inBoth(ours, theirs)) > 0 || slices.ContainsFunc(around.RouteTables, leadsElsewhere) || commonGateway(around, beside, ours.ID, theirs.ID) {
 			return nil
 		}
 		f := &plan.Finding{ID: idPeerWithoutRoute, Severity: plan.Warning}

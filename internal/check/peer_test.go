@@ -144,7 +144,19 @@ func peerCases() []checkCase {
 			severity: plan.Warning, object: "cluster/blue", says: "neither a peering connection nor a transit gateway joins its VPC vpc-b with the VPC vpc-0001",
 		},
 		{
-			id: idPeerWithoutRoute, // what may not be read may be there too, and so may be what a VPN leads to
+			id: idPeerWithoutRoute, // VPCs that cannot be joined are another finding
+			bad: func(s *situation) {
+				s.asked = true
+				s.beside(func(p *Peer) { p.in("vpc-b", apart) })
+			},
+			good: func(s *situation) {
+				s.asked = true
+				s.beside(func(p *Peer) { p.in("vpc-b", "10.0.0.0/16") })
+			},
+			severity: plan.Warning, object: "cluster/blue", says: "neither a peering",
+		},
+		{
+			id: idPeerWithoutRoute, // what may not be read may be there
 			bad: func(s *situation) {
 				s.asked = true
 				s.table("rtb-1", podSubnet, toNAT, toEIGW)
