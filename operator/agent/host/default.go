@@ -220,7 +220,7 @@ func (h *Host) configurations() ([]string, error) {
 	}
 	var names []string
 	for _, entry := range entries { // sorted by name
-		if slices.Contains([]string{".conf", ".conflist", ".json"}, filepath.Ext(entry.Name())) {
+		if !entry.IsDir() && slices.Contains([]string{".conf", ".conflist", ".json"}, filepath.Ext(entry.Name())) {
 			names = append(names, entry.Name())
 		}
 	}
