@@ -88,7 +88,7 @@ func translate(t *testing.T, in *netns.Namespace, from, to netip.Addr) {
 	must(t, c.Flush())
 }
 
-// TestHostLegIsGuarded has a pod send by its host leg what it must not.
+// TestHostLegIsGuarded has a pod send by its host leg what it must not, in both families.
 func TestHostLegIsGuarded(t *testing.T) {
 	w := newWorld(t)
 	m := w.addNode(t, "master", primary("a"), master())
@@ -96,41 +96,51 @@ func TestHostLegIsGuarded(t *testing.T) {
 	links := handle(t, p.Namespace)
 	leg, err := links.LinkByName("host0")
 	must(t, err)
-	byHostLeg := func(a netip.Addr, source netip.Addr) {
+	counted := func(counter string, do func()) {
 		t.Helper()
-		must(t, links.RouteReplace(&netlink.Route{
-			LinkIndex: leg.Attrs().Index, Dst: &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(32, 32)}, Src: source.AsSlice(),
-			Gw: m.v4.AsSlice(), Flags: int(netlink.FLAG_ONLINK), Table: unix.RT_TABLE_MAIN,
-		}))
+		packets := func() (n uint64) {
+			must(t, m.Do(func() error {
+				all, err := datapath.DroppedPackets()
+				n = all[counter]
+				return err
+			}))
+			return n
+		}
+		before := packets()
+		do()
+		if after := packets(); after == before {
+			t.Errorf("%s counted nothing: %d packets before and after", counter, after)
+		}
 	}
-	counters := func() map[string]uint64 {
-		t.Helper()
-		var c map[string]uint64
-		must(t, m.Do(func() (err error) { c, err = datapath.DroppedPackets(); return err }))
-		return c
+	gateways := []netip.Addr{m.v4, netip.MustParseAddr("fe80:756c::1")} // as the host leg's own routes have them
+	for i, family := range []string{"IPv4", "IPv6"} {
+		own, node, outside := p.addresses()[i], []netip.Addr{m.v4, m.v6}[i], fabric.OutsideAddresses()[i]
+		host := func(a netip.Addr) *net.IPNet {
+			return &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(a.BitLen(), a.BitLen())}
+		}
+		t.Run(family+" to where it is not for", func(t *testing.T) {
+			must(t, links.RouteReplace(&netlink.Route{
+				LinkIndex: leg.Attrs().Index, Dst: host(outside), Src: own.AsSlice(), Gw: gateways[i].AsSlice(), Flags: int(netlink.FLAG_ONLINK), Table: unix.RT_TABLE_MAIN,
+			}))
+			counted(datapath.CounterRefused, func() {
+				if probe.Ping(p.Namespace, own, outside, small, lost) == nil {
+					t.Error("it was forwarded")
+				}
+			})
+		})
+		t.Run(family+" from an address of another", func(t *testing.T) {
+			forged := offset(own, 5)
+			must(t, links.AddrAdd(loopback(t, p), &netlink.Addr{IPNet: host(forged), Flags: unix.IFA_F_NODAD}))
+			counted(datapath.CounterForged, func() {
+				if probe.Ping(p.Namespace, forged, node, small, lost) == nil {
+					t.Error("the node answered")
+				}
+			})
+		})
+		t.Run(family+" to where it is for", func(t *testing.T) {
+			if err := probe.Ping(p.Namespace, own, node, small, probe.Timeout); err != nil {
+				t.Error(err)
+			}
+		})
 	}
-	outside := fabric.OutsideAddresses()[0]
-	t.Run("to where it is not for", func(t *testing.T) {
-		byHostLeg(outside, p.v4)
-		before := counters()
-		if probe.Ping(p.Namespace, p.v4, outside, small, lost) == nil {
-			t.Error("it was forwarded")
-		}
-		if counters()[datapath.CounterRefused] == before[datapath.CounterRefused] {
-			t.Errorf("nothing was counted: %v", counters())
-		}
-	})
-	t.Run("from an address of another", func(t *testing.T) {
-		forged := offset(p.v4, 5)
-		lo, err := links.LinkByName("lo")
-		must(t, err)
-		must(t, links.AddrAdd(lo, &netlink.Addr{IPNet: &net.IPNet{IP: forged.AsSlice(), Mask: net.CIDRMask(32, 32)}}))
-		before := counters()
-		if probe.Ping(p.Namespace, forged, m.v4, small, lost) == nil {
-			t.Error("the node answered")
-		}
-		if counters()[datapath.CounterForged] == before[datapath.CounterForged] {
-			t.Errorf("nothing was counted: %v", counters())
-		}
-	})
 }
