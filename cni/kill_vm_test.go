@@ -8,6 +8,7 @@ package cni_test
 import (
 	"bytes"
 	"context"
+	"io"
 	"math/rand/v2"
 	"net/netip"
 	"os/exec"
@@ -22,15 +23,15 @@ import (
 	"github.com/underlay-dev/kubectl-underlay/internal/iprange"
 )
 
-// process starts a verb as a process on the node.
-func (p *pod) process(ctx context.Context, verb string) (*exec.Cmd, error) {
+// process starts a verb as a process on the node; out gets what it prints.
+func (p *pod) process(ctx context.Context, verb string, out io.Writer) (*exec.Cmd, error) {
 	cmd := exec.CommandContext(ctx, "/proc/self/exe")
 	cmd.Env = []string{
 		nodeFileVariable + "=" + p.node.plugin.NodeFile, folderVariable + "=" + p.node.plugin.Folder,
 		"CNI_COMMAND=" + verb, "CNI_CONTAINERID=" + p.args.ContainerID, "CNI_NETNS=" + p.args.Netns, "CNI_IFNAME=" + p.args.IfName,
 		"CNI_ARGS=" + p.args.Args, "CNI_PATH=/nonexistent",
 	}
-	cmd.Stdin = bytes.NewReader(p.args.StdinData)
+	cmd.Stdin, cmd.Stdout = bytes.NewReader(p.args.StdinData), out
 	return cmd, p.node.Do(cmd.Start)
 }
 
@@ -40,14 +41,14 @@ func TestProcess(t *testing.T) {
 	p := w.addNode(t, "master", primary("a"), master()).newPod(t, "ens6")
 	for _, verb := range []string{"ADD", "DEL", "STATUS", "GC"} {
 		start := time.Now()
-		cmd, err := p.process(t.Context(), verb)
+		cmd, err := p.process(t.Context(), verb, nil)
 		must(t, err)
 		must(t, cmd.Wait())
 		t.Logf("%s took %s", verb, time.Since(start))
 	}
 	p.args.Netns = p.node.Path()
 	for _, verb := range []string{"ADD", "DEL"} {
-		cmd, err := p.process(t.Context(), verb)
+		cmd, err := p.process(t.Context(), verb, nil)
 		must(t, err)
 		if cmd.Wait() == nil {
 			t.Errorf("%s in the node's own namespace succeeded", verb)
@@ -67,7 +68,7 @@ func TestKill(t *testing.T) {
 	sample := n.newPod(t, "ens6")
 	for _, verb := range []string{"ADD", "DEL"} {
 		start := time.Now()
-		cmd, err := sample.process(t.Context(), verb)
+		cmd, err := sample.process(t.Context(), verb, nil)
 		must(t, err)
 		must(t, cmd.Wait())
 		duration[verb] = time.Since(start) * 3 // others run at the same time
@@ -82,7 +83,7 @@ func TestKill(t *testing.T) {
 		group.Go(func() {
 			for i := worker; i < len(pods); i += workers {
 				for _, verb := range []string{"ADD", "DEL"} {
-					cmd, err := pods[i].process(t.Context(), verb)
+					cmd, err := pods[i].process(t.Context(), verb, nil)
 					if err != nil {
 						t.Error(err)
 						return
