@@ -30,7 +30,7 @@ import (
 	"github.com/underlay-dev/kubectl-underlay/cni/ipam"
 )
 
-var interruptions = flag.Int("kills", 1000, "how many ADDs and DELs TestCrash ends by kill -9")
+var interruptions = flag.Int("kills", 600, "how many ADDs and DELs TestCrash ends by kill -9")
 
 // TestCrash ends ADDs and DELs by kill -9 at random moments: three processes with six sandboxes each, of both families or one, add and delete each of
 // them again and again, and one after the other is killed with all that it has in flight, and begun anew. A sandbox gets either verb next, as from a

@@ -44,7 +44,7 @@ func readOrRun(ctx context.Context, w io.Writer, results *results) error {
 		}
 	}
 	var events bytes.Buffer
-	if err := runEvents(ctx, w, results, command(ctx, "go", "run", "./tests/vm/run", "-json"), &events); err != nil {
+	if err := runEvents(ctx, w, results, command(ctx, "go", "run", "./tests/vm/run", "-json", "-timeout="+testTimeout), &events); err != nil {
 		return err
 	}
 	if results.failed() > 0 {
