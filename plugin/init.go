@@ -19,6 +19,7 @@ import (
 
 type initOptions struct {
 	from    sources
+	over    migrating
 	to      target
 	export  bool
 	output  string
@@ -52,11 +53,20 @@ plugin never replaces what a newer one has installed.`,
 
   # Pools and attachments alone, or the same addresses as Spiderpool's own pools
   kubectl underlay init --no-operator
-  kubectl underlay init --for spiderpool --export`,
+  kubectl underlay init --for spiderpool --export
+
+  # Take over Spiderpool's networks: see what becomes of each object, then do it
+  kubectl underlay init --from spiderpool --dry-run=client
+  kubectl underlay init --from spiderpool --from-file FILE --inventory FILE --export`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.validate(cmd); err != nil {
 				return err
+			}
+			if o.over.from != "" {
+				// Networks wait for attachments that are still another's, and init would wait with them.
+				o.wait = o.wait && cmd.Flags().Changed("wait")
+				o.from.over = &o.over
 			}
 			return g.init(cmd.Context(), o)
 		},
@@ -65,6 +75,8 @@ plugin never replaces what a newer one has installed.`,
 	o.from.addInventoryFlag(cmd, "use this inventory file instead of asking the cloud")
 	o.from.addNetworkFlag(cmd)
 	o.from.addDefaultFlag(cmd)
+	o.from.addProviderFlag(cmd)
+	o.over.addFlags(cmd)
 	o.to.addFlags(cmd)
 	flags.StringVar(&o.to.name, "for", forUnderlay, "whose objects to make: underlay or spiderpool")
 	flags.IntVar(&o.to.ipv6Limit, "ipv6-limit", 16, "with --for spiderpool: addresses of each IPv6 prefix to use")
@@ -99,6 +111,8 @@ func (o initOptions) validate(cmd *cobra.Command) error {
 		return usage("--timeout=%s is not allowed; use more than 0", o.timeout)
 	}
 	return errors.Join(
+		o.over.validate(cmd, o.to),
+		o.from.validateProvider(cmd),
 		oneOf(cmd, "for", o.to.name, forUnderlay, forSpiderpool),
 		oneOf(cmd, "dry-run", o.dryRun, "none", "client", "server"),
 		oneOf(cmd, "output", o.output, "", "yaml", "json"),
@@ -127,6 +141,9 @@ func (g *global) init(ctx context.Context, o initOptions) error {
 	})
 	if err != nil {
 		return err
+	}
+	if o.over.report != "" {
+		return printValue(g.env.Out, o.over.report, p.world.migrated.Items)
 	}
 	if o.export {
 		return printObjects(g.env.Out, o.output, p.objects)
@@ -158,10 +175,16 @@ func (g *global) init(ctx context.Context, o initOptions) error {
 // prepare gathers, plans, says what was found, and compares with the cluster, unless it is for an export.
 func (g *global) prepare(ctx context.Context, o initOptions) (p *proposal, changes difference, err error) {
 	o.from.lookAround = !o.export
-	if p, err = g.propose(ctx, o.from, o.to, !o.export); err != nil {
+	if p, err = g.propose(ctx, o.from, o.to, !o.export && o.over.report == ""); err != nil {
 		return nil, changes, err
 	}
+	if p.world.migrated != nil && o.over.report == "" {
+		g.chatter().Migration(p.world.migrated.Items)
+	}
 	g.report(p.findings)
+	if o.over.report != "" {
+		return p, changes, nil
+	}
 	if err := p.blocked(); err != nil || o.export {
 		return p, changes, err
 	}

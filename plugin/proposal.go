@@ -121,6 +121,9 @@ func (w *world) stale(p plan.Plan) []v1alpha1.UnderlayPool {
 
 // blocked says why nothing should be written: what would be written could not be used, or would be wrong.
 func (p *proposal) blocked() error {
+	if len(p.plan.Networks) == 0 && p.world.migrated != nil {
+		return fmt.Errorf("nothing could be taken over; the report says why, object by object")
+	}
 	if len(p.plan.Networks) == 0 {
 		return fmt.Errorf("no interface holds addresses for pods: assign a prefix or secondary addresses to the nodes' interfaces, " +
 			"or choose interfaces with --network FILE; `kubectl underlay inspect` shows what is there")

@@ -29,6 +29,8 @@ type sources struct {
 	lookAround bool
 	// provider of an inventory that is not from a file: AWS (empty too), or Manual for a cluster without a cloud.
 	provider string
+	// over says from whom networks are taken over; nil from nobody.
+	over *migrating
 }
 
 func (s *sources) addProviderFlag(cmd *cobra.Command) {
@@ -87,6 +89,8 @@ type world struct {
 	// unread are the permissions without which lists of the inventory stayed empty; asked that what surrounds the nodes was read.
 	unread []*cloud.Error
 	asked  bool
+	// migrated is what takes the place of another's objects; nil where nothing does.
+	migrated *plan.Migration
 	// peers are other clusters to compare with.
 	peers []check.Peer
 }
@@ -117,11 +121,12 @@ func (g *global) gather(ctx context.Context, from sources, online bool) (*world,
 	if from.inventory == "" {
 		if from.provider == string(v1alpha1.ProviderManual) {
 			w.inventory = cloud.Bare(w.seen.Nodes, w.seen.Reports)
-			return w, nil
-		}
-		if err := g.observeCloud(ctx, w); err != nil {
+		} else if err := g.observeCloud(ctx, w); err != nil {
 			return nil, err
 		}
+	}
+	if from.over != nil {
+		return w, g.migrate(ctx, w, *from.over)
 	}
 	return w, nil
 }
@@ -168,7 +173,7 @@ func (w *world) surround(ctx context.Context) (err error) {
 
 // plan lets the planner think.
 func (w *world) plan() (plan.Plan, []plan.Finding) {
-	return plan.For(plan.Inputs{Inventory: w.inventory, Networks: w.networks, Propose: w.proposing, ProposeDefault: w.proposesDefault})
+	return w.withMigrated(plan.For(plan.Inputs{Inventory: w.inventory, Networks: w.networks, Propose: w.proposing, ProposeDefault: w.proposesDefault}))
 }
 
 // check runs all checks on the plan.
