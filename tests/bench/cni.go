@@ -78,6 +78,7 @@ func stageCNI(ctx context.Context, progress io.Writer) (string, error) {
 		return "", err
 	}
 	err = vm.Compile(ctx, root, "build", "-ldflags=-s -w", "-o", filepath.Join(stage, cniProbe), "./tests/bench/cniprobe")
+	err = errors.Join(err, vm.Compile(ctx, root, "build", "-ldflags=-s -w "+smallPages, "-o", filepath.Join(stage, "programs", "cnifloor"), "./tests/bench/cnifloor"))
 	// As a release builds it; see internal/tools/image.
 	err = errors.Join(err, vm.Compile(ctx, root, "build", "-ldflags=-s -w -X main.version=v0.0.0 "+smallPages, "-o", filepath.Join(stage, "programs", "underlay"), "./cmd/underlay"))
 	// The only one of another module, whose programs are at the same version.

@@ -121,6 +121,7 @@ const (
 	networkIPv4 = "ipv4"
 	networkDual = "dual"
 	networkLeg  = "leg"
+	serviceCIDR = "10.96.0.0/12"
 )
 
 func node() *nodefile.File {
@@ -139,7 +140,7 @@ func node() *nodefile.File {
 	for i, name := range []string{networkIPv4, networkDual, networkLeg} {
 		file.Networks = append(file.Networks, nodefile.Network{
 			Name: name, RequestedIPs: nodefile.RequestedIPsDeny, MetadataService: nodefile.MetadataService{Mode: nodefile.MetadataAllow},
-			HostLeg: nodefile.HostLeg{Enabled: name == networkLeg, CIDRs: []netip.Prefix{netip.MustParsePrefix("10.96.0.0/12")}},
+			HostLeg: nodefile.HostLeg{Enabled: name == networkLeg, CIDRs: []netip.Prefix{netip.MustParsePrefix(serviceCIDR)}},
 		})
 		pool(name, nodefile.IPv4, "10.0.0.0/16", "10.0.0.1", fmt.Sprintf("10.0.%d.0/24", 1+i))
 	}
