@@ -150,6 +150,11 @@ func (d *Datapath) prepareMaster(master *link, mtu int, fresh bool) (int, error)
 		if err := d.refuseForeign(*master); err != nil {
 			return 0, err
 		}
+		// This one stays. The kernel rewrites its own code when the machine's first place for filters comes and when its last one goes, which takes ten times
+		// as long as the place itself: no pod's is the first or the last then.
+		if err := d.node.do(addFilterPoint(master.index)); err != nil {
+			return 0, fmt.Errorf("interface %s: %w", master.Name, err)
+		}
 	}
 	up := 0
 	if mtu != 0 && !master.up {
