@@ -50,6 +50,7 @@ func areas() []area {
 		{"plugin", atOnce(measurePlugin)},
 		{"ec2", atOnce(measureEC2)},
 		{"operator", atOnce(measureOperator)},
+		{"agent", atOnce(measureAgent)},
 		{"cni", measureCNI},
 	}
 }
