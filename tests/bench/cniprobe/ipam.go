@@ -7,14 +7,17 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -117,11 +120,22 @@ func (s *store) request(id string) ipam.Request {
 	return ipam.Request{Owner: ipam.Owner{ContainerID: id, IfName: "eth0"}, Network: "net"}
 }
 
-// fill makes a store that holds addresses, all by one transaction: as addresses that were found in live namespaces.
+// fill makes a store that holds addresses, all by one transaction: as addresses that were found in live namespaces. Their inodes are in the order of the
+// store's keys, which are hashes: else each record would be moved aside for the next.
 func (s *store) fill(first netip.Addr, held int) error {
+	inodes := make([]uint64, held)
+	for i := range inodes {
+		inodes[i] = uint64(1 + i)
+	}
+	key := func(inode uint64) []byte {
+		h := fnv.New128a()
+		fmt.Fprintf(h, "~netns-%d", inode)
+		return h.Sum(nil)
+	}
+	slices.SortFunc(inodes, func(x, y uint64) int { return bytes.Compare(key(x), key(y)) })
 	list := make([]ipam.Found, held)
-	for i := range list {
-		list[i] = ipam.Found{Address: first, IfName: "eth0", Netns: ipam.Netns{Path: fmt.Sprintf("/run/netns/held-%d", i), Inode: uint64(1 + i)}, MAC: uplinkMAC}
+	for i, inode := range inodes {
+		list[i] = ipam.Found{Address: first, IfName: "eth0", Netns: ipam.Netns{Path: fmt.Sprintf("/run/netns/held-%d", inode), Inode: inode}, MAC: uplinkMAC}
 		first = first.Next()
 	}
 	opened, err := s.open(list)
