@@ -124,6 +124,9 @@ func cniRows(lines io.Reader, progress io.Writer, report report) error {
 	if err := scanner.Err(); err != nil {
 		return fmt.Errorf("%w\n%s", err, strings.Join(complaints, "\n"))
 	}
+	if medians["ipam-16"] == 0 || medians["ipam-60000"] == 0 {
+		return fmt.Errorf("%s did not measure pools of 16 and 60,000 addresses: %s", cniProbe, strings.Join(complaints, "\n"))
+	}
 	return report(newRow("ipam-growth-16-to-60000", "ratio of times", []float64{medians["ipam-60000"] / medians["ipam-16"]}))
 }
 

@@ -6,8 +6,8 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,17 +19,18 @@ import (
 )
 
 // states describes all that the kernel has in a pod's namespace and in the node's, but for what differs each time: indexes that the kernel chooses,
-// counters and ages.
+// counters, ages, and whether it has noticed yet that a link runs.
 func states(p pod) (inPod, onNode string, err error) {
-	err = p.Do(func() (err error) { inPod, err = state(); return err })
+	err = p.Do(func() (err error) { inPod, err = state(filtersOf); return err })
 	if err == nil {
-		onNode, err = state()
+		// The node's filters are for all pods, and their actions say how old they are.
+		onNode, err = state(func(*netlink.LinkAttrs) ([]string, error) { return nil, nil })
 	}
 	return inPod, onNode, err
 }
 
 // state of the thread's namespace.
-func state() (string, error) {
+func state(filtersOf func(*netlink.LinkAttrs) ([]string, error)) (string, error) {
 	links, err := netlink.LinkList()
 	if err != nil {
 		return "", err
@@ -39,7 +40,7 @@ func state() (string, error) {
 	for _, l := range links {
 		a := l.Attrs()
 		names[a.Index] = a.Name
-		lines = append(lines, fmt.Sprintf("link %s: %s, MAC %s, MTU %d, group %x, flags %v, up %v, mode %s", a.Name, l.Type(), a.HardwareAddr, a.MTU, a.Group, a.Flags, a.OperState, mode(l)))
+		lines = append(lines, fmt.Sprintf("link %s: %s, MAC %s, MTU %d, group %x, up %v, mode %s", a.Name, l.Type(), a.HardwareAddr, a.MTU, a.Group, a.Flags&net.FlagUp != 0, mode(l)))
 		settings, err := settingsOf(a.Name)
 		if err != nil {
 			return "", err
@@ -49,7 +50,11 @@ func state() (string, error) {
 		if err != nil {
 			return "", err
 		}
-		lines = append(lines, filters...)
+		queues, err := queuesOf(a)
+		if err != nil {
+			return "", err
+		}
+		lines = slices.Concat(lines, filters, queues)
 	}
 	for _, read := range []func(map[int]string) ([]string, error){addresses, routes, rules, neighbours} {
 		more, err := read(names)
@@ -95,13 +100,15 @@ func filtersOf(l *netlink.LinkAttrs) ([]string, error) {
 		}
 		const behindIndex = 8
 		for _, f := range list {
-			if bytes.Contains(f, []byte("flower\x00")) {
-				continue // one for all pods, whose action says how old it is
-			}
 			lines = append(lines, fmt.Sprintf("filter of %s: %x", l.Name, f[behindIndex:]))
 		}
 	}
+	return lines, nil
+}
+
+func queuesOf(l *netlink.LinkAttrs) ([]string, error) {
 	queues, err := netlink.QdiscList(&netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Index: l.Index}})
+	var lines []string
 	for _, q := range queues {
 		lines = append(lines, fmt.Sprintf("queue of %s: %s at %x", l.Name, q.Type(), q.Attrs().Parent))
 	}
@@ -125,8 +132,8 @@ func routes(names map[int]string) ([]string, error) {
 			return nil, err
 		}
 		for _, r := range list {
-			lines = append(lines, fmt.Sprintf("route %v via %v on %s, from %v, table %d, scope %d, type %d, protocol %d, flags %x, metric %d", r.Dst, r.Gw, names[r.LinkIndex], r.Src,
-				r.Table, r.Scope, r.Type, r.Protocol, r.Flags, r.Priority))
+			lines = append(lines, fmt.Sprintf("route %v via %v on %s, from %v, table %d, scope %d, type %d, protocol %d, on the link %v, metric %d", r.Dst, r.Gw, names[r.LinkIndex], r.Src,
+				r.Table, r.Scope, r.Type, r.Protocol, r.Flags&int(netlink.FLAG_ONLINK) != 0, r.Priority))
 		}
 	}
 	return lines, nil
