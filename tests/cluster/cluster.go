@@ -39,9 +39,6 @@ type Options struct {
 	Progress io.Writer
 }
 
-// iptables is the mode of kube-proxy that needs more programs.
-const iptables = "iptables"
-
 // Cluster is a running cluster.
 type Cluster struct {
 	// Config is an administrator's, for clients in this process; copy it before changing.
@@ -84,7 +81,7 @@ func (c *Cluster) start(ctx context.Context) error {
 		return err
 	}
 	var err error
-	if c.programs, err = build(ctx, c.progress.to, c.options.ProxyMode); err != nil {
+	if c.programs, err = build(ctx, c.progress.to); err != nil {
 		return err
 	}
 	c.Bin = c.programs.kubernetes
@@ -137,7 +134,7 @@ func (o *Options) complete() error {
 	switch o.ProxyMode {
 	case "":
 		o.ProxyMode = "nftables"
-	case "nftables", iptables:
+	case "nftables", "iptables":
 	default:
 		return fmt.Errorf("kube-proxy has no mode %q here: choose nftables or iptables", o.ProxyMode)
 	}

@@ -61,7 +61,7 @@ func (c *Cluster) bootNodes(ctx context.Context) error {
 		return err
 	}
 	tools := c.scratch.Path("tools")
-	if err := collectTools(ctx, tools, c.options.ProxyMode); err != nil {
+	if err := collectTools(ctx, tools); err != nil {
 		return err
 	}
 	own, err := c.buildImages(ctx)

@@ -58,17 +58,14 @@ type programs struct {
 
 // Build installs and builds what clusters need, the CNI plugins to compare with aside. Start does it by itself.
 func Build(ctx context.Context, progress io.Writer) error {
-	_, err := build(ctx, progress, iptables)
+	_, err := build(ctx, progress)
 	return err
 }
 
 // build returns the programs, after installing and building what is missing. When nothing is, it takes milliseconds.
-func build(ctx context.Context, progress io.Writer, proxyMode string) (programs, error) {
+func build(ctx context.Context, progress io.Writer) (programs, error) {
 	// What runc is compiled with, and what goes into the nodes (see tools).
-	packages := []string{"gcc", "libc6-dev", "libseccomp-dev", "pkg-config", "iproute2", "mount", "nftables", "util-linux"}
-	if proxyMode == iptables {
-		packages = append(packages, "iptables")
-	}
+	packages := []string{"gcc", "libc6-dev", "libseccomp-dev", "pkg-config", "iproute2", "iptables", "mount", "nftables", "util-linux"}
 	err := vm.Install(ctx, progress, packages...)
 	if err != nil {
 		return programs{}, err

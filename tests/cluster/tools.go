@@ -17,18 +17,18 @@ import (
 
 // collectTools copies the programs of this machine that containerd, kubelet and kube-proxy call, and the libraries that
 // these need, into the folders bin and lib. Busybox has some of them too, but not with all options.
-func collectTools(ctx context.Context, folder, proxyMode string) error {
+func collectTools(ctx context.Context, folder string) error {
 	for _, name := range []string{"bin", "lib"} {
 		if err := os.MkdirAll(filepath.Join(folder, name), 0o755); err != nil {
 			return err
 		}
 	}
-	names := []string{"mount", "umount", "nsenter", "ip", "tc", "nft"}
-	if proxyMode == iptables {
-		names = append(names, "iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore")
-		if err := os.CopyFS(filepath.Join(folder, "lib", "xtables"), os.DirFS("/usr/lib/x86_64-linux-gnu/xtables")); err != nil {
-			return fmt.Errorf("copy iptables' extensions: %w", err)
-		}
+	names := []string{
+		"mount", "umount", "nsenter", "ip", "tc", "nft",
+		"iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore",
+	}
+	if err := os.CopyFS(filepath.Join(folder, "lib", "xtables"), os.DirFS("/usr/lib/x86_64-linux-gnu/xtables")); err != nil {
+		return fmt.Errorf("copy iptables' extensions: %w", err)
 	}
 	for _, name := range names {
 		program, err := find(name)

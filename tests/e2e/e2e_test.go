@@ -28,6 +28,8 @@ func TestCluster(t *testing.T) {
 		{"host to its own pod and to the other", s.hostToPod, false},
 		{"pod to pod across subnets", s.podToPod, false},
 		{"ClusterIP by kube-proxy", s.clusterIP, false},
+		{"node ports, host ports and a pod's own service", s.services, false},
+		{"the same by kube-proxy in iptables mode", s.servicesByIptables, false},
 		{"egress through the NAT gateway", s.egress, false},
 		{"probes by HTTP, TCP and exec", s.probes, false},
 		{"an added prefix appears in the pool by itself", s.addPrefix, false},
