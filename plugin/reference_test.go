@@ -36,10 +36,7 @@ func TestReference(t *testing.T) {
 
 // TestEveryCommandHasHelp: a line, an example, and flags that say what they do.
 func TestEveryCommandHasHelp(t *testing.T) {
-	for _, cmd := range plugin.NewCommand(plugin.Environment{}).Commands() {
-		if !cmd.IsAvailableCommand() || cmd.Name() == "help" {
-			continue
-		}
+	for _, cmd := range everyCommand(plugin.NewCommand(plugin.Environment{})) {
 		if cmd.Short == "" || cmd.Example == "" {
 			t.Errorf("%s lacks a short text or an example", cmd.Name())
 		}
@@ -49,18 +46,30 @@ func TestEveryCommandHasHelp(t *testing.T) {
 	}
 }
 
-func reference(root *cobra.Command) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "# Commands\n\nGenerated from the commands' own help. Every command also takes the flags at the end.\n")
+// everyCommand below the root, each before its own; completion's are one for each shell, and alike.
+func everyCommand(root *cobra.Command) []*cobra.Command {
+	var out []*cobra.Command
 	for _, cmd := range root.Commands() {
 		if !cmd.IsAvailableCommand() || cmd.Name() == "help" {
 			continue
 		}
+		out = append(out, cmd)
+		if cmd.Name() != "completion" {
+			out = append(out, everyCommand(cmd)...)
+		}
+	}
+	return out
+}
+
+func reference(root *cobra.Command) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# Commands\n\nGenerated from the commands' own help. Every command also takes the flags at the end.\n")
+	for _, cmd := range everyCommand(root) {
 		long := cmd.Long
 		if long == "" {
 			long = cmd.Short + "."
 		}
-		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n```\n%s\n```\n", cmd.Name(), long, cmd.UseLine())
+		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n```\n%s\n```\n", strings.TrimPrefix(cmd.CommandPath(), root.CommandPath()+" "), long, cmd.UseLine())
 		if cmd.Example != "" {
 			fmt.Fprintf(&b, "\nExamples:\n\n```\n%s\n```\n", dedent(cmd.Example))
 		}
