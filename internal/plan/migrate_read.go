@@ -269,7 +269,7 @@ func (m *migration) linksOf(c *spiderConfig, kind string, link *spiderLink) []st
 	switch {
 	case link.Bond != nil && link.Bond.Name != "":
 		links = []string{link.Bond.Name}
-		m.tell(c.object(), "spec."+kind+".bond", ToDo, "make the bond %s of %s by the node's own network configuration: nobody makes it when a pod starts",
+		m.tell(c.object(), "spec."+kind+".bond", ToDo, "bonds such as %s of %s cannot carry pods yet: let one of the links do it",
 			link.Bond.Name, strings.Join(link.Master, " and "))
 	case len(links) > 1:
 		links = links[:1]
@@ -277,7 +277,7 @@ func (m *migration) linksOf(c *spiderConfig, kind string, link *spiderLink) []st
 	}
 	if link.VLANID > 0 {
 		links[0] = fmt.Sprintf("%s.%d", links[0], link.VLANID)
-		m.tell(c.object(), "spec."+kind+".vlanID", ToDo, "make the link %s by the node's own network configuration", links[0])
+		m.tell(c.object(), "spec."+kind+".vlanID", ToDo, "VLAN links such as %s cannot carry pods yet: give them a network card that is in that VLAN", links[0])
 	}
 	return links
 }

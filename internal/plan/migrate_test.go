@@ -150,7 +150,7 @@ func TestMigrationReport(t *testing.T) {
 			"spec.cniType dropped sriov has no counterpart", "spec.multusName todo not carried over"}},
 		{"macvlan, bond, VLAN", []string{"kind: SpiderMultusConfig\nmetadata: {namespace: a, name: x}\nspec: {cniType: macvlan, macvlan: " +
 			"{master: [e1, e2], vlanID: 5, bond: {name: bond0, mode: 1}}}", strings.Replace(spiderMaster, "kube-system/ipvlan-ens5", "a/x", 1) + "}"}, false, []string{
-			"spec.macvlan changed becomes ipvlan", "make the bond bond0 of e1 and e2", "make the link bond0.5", "network x [0]"}},
+			"spec.macvlan changed becomes ipvlan", "bonds such as bond0 of e1 and e2 cannot", "VLAN links such as bond0.5 cannot", "network x [0]"}},
 		{"coordinator", []string{"kind: SpiderCoordinator\nmetadata: {name: default}\nspec: {mode: disabled, hijackCIDR: [10.9.0.0/16], podMACPrefix: '0a:1b'}", spiderENS5, spiderMaster + "}"}, false, []string{
 			"spec.hijackCIDR carried hostAccess.cidrs is 10.9.0.0/16", "spec.podMACPrefix dropped", "network ens5 [0] exclude [] nodes [master] host false [10.9.0.0/16]"}},
 		{"Manual", []string{spiderENS5, spiderMaster + ", excludeIPs: [172.31.28.20]}"}, true, []string{
