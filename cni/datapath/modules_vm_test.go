@@ -55,7 +55,7 @@ func TestMissingModules(t *testing.T) {
 func unload(t *testing.T, module string) {
 	t.Helper()
 	err := error(unix.EAGAIN)
-	for deadline := time.Now().Add(time.Minute); errors.Is(err, unix.EAGAIN) && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Minute); errors.Is(err, unix.EAGAIN) && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		err = unix.DeleteModule(module, unix.O_NONBLOCK)
 	}
 	if err != nil {
