@@ -51,8 +51,10 @@ func TestCrash(t *testing.T) {
 			pods[i].limited(t, 1_000_000_000, 1_000_000_000)
 		}
 	}
-	must(t, pods[0].add(t)) // rules of the node are made once
-	must(t, pods[0].del())
+	for _, p := range pods[:len(networks)] { // the node's rules, and filters that lead to those of pods, are made once
+		must(t, p.add(t))
+		must(t, p.del())
+	}
 	before := n.leftovers(t)
 	c := &crash{node: n, pods: pods}
 	var group sync.WaitGroup
