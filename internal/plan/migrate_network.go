@@ -6,6 +6,7 @@ package plan
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -162,7 +163,7 @@ func (f *carriers) add(on *nic, p *spiderPool) {
 		f.ranges = append(f.ranges, on.ranges[p.fam][src]...)
 	}
 	f.own = append(f.own, on.subnet.families[p.fam].reserved...)
-	for _, a := range slices.Concat(on.node.InternalIPs, []netipAddress{on.PrimaryIPv4, on.PrimaryIPv6}) {
+	for _, a := range slices.Concat(on.node.InternalIPs, []netip.Addr{on.PrimaryIPv4, on.PrimaryIPv6}) {
 		if r := iprange.Single(a); r.IsValid() {
 			f.own = append(f.own, r)
 		}

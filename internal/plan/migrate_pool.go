@@ -15,8 +15,6 @@ import (
 	"github.com/underlay-dev/kubectl-underlay/internal/iprange"
 )
 
-type netipAddress = netip.Addr
-
 // manualPools makes a pool for each node and family, of Spiderpool's pools that are for one node alone.
 func (m *migration) manualPools(c *spiderConfig, n *v1alpha1.UnderlayNetwork, pools []*spiderPool) {
 	type key struct {
