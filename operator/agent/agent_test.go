@@ -39,7 +39,8 @@ func newPaths(t *testing.T) host.Paths {
 		NodeFile: filepath.Join(root, "node.json"), Store: filepath.Join(root, "run"), Plugins: filepath.Join(root, "plugins"),
 		CNIBin: filepath.Join(root, "bin"), CNIConf: filepath.Join(root, "net.d"), Sysctl: filepath.Join(root, "sys"),
 	}
-	for name, content := range map[string]string{"plugins/underlay": "u", "plugins/portmap": "p", "plugins/loopback": "l", "sys/net/ipv4/ip_forward": "0"} {
+	for name, content := range map[string]string{"plugins/underlay": "u", "plugins/portmap": "p", "plugins/loopback": "l",
+		"sys/net/ipv4/ip_forward": "0", "sys/net/ipv4/conf/all/rp_filter": "0", "sys/net/ipv4/conf/lo/rp_filter": "0"} {
 		must(t, os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o755))
 		must(t, os.WriteFile(filepath.Join(root, name), []byte(content), 0o600))
 	}

@@ -145,10 +145,22 @@ func TestSettings(t *testing.T) {
 			ipv4, ipv6 := filepath.Join(h.paths.Sysctl, "net/ipv4/ip_forward"), filepath.Join(h.paths.Sysctl, "net/ipv6/conf/all/forwarding")
 			write(t, ipv4, "0\n")
 			write(t, ipv6, "0\n")
+			sources(t, h, "0", "0")
 			file := &nodefile.File{Networks: []nodefile.Network{{Name: "a", HostLeg: nodefile.HostLeg{Enabled: c.hostLeg}}}, Pools: c.pools}
 			must(t, h.set(file))
 			if diff := cmp.Diff([]string{c.forward4, c.all6}, []string{strings.TrimSpace(read(t, ipv4)), strings.TrimSpace(read(t, ipv6))}); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+	for _, c := range []struct{ all, lo, want string }{{"0", "0", "0"}, {"1", "0", "2"}, {"0", "1", "2"}, {"2", "1", "1"}} {
+		t.Run("sources checked by "+c.all+" and "+c.lo, func(t *testing.T) {
+			h, _ := newHost(t)
+			write(t, filepath.Join(h.paths.Sysctl, "net/ipv4/ip_forward"), "1\n")
+			lo := sources(t, h, c.all, c.lo)
+			must(t, h.set(&nodefile.File{Networks: []nodefile.Network{{Name: "a", HostLeg: nodefile.HostLeg{Enabled: true}}}, Pools: []nodefile.Pool{v4}}))
+			if got := strings.TrimSpace(read(t, lo)); got != c.want {
+				t.Errorf("lo checks by %s, want %s", got, c.want)
 			}
 		})
 	}
@@ -160,9 +172,19 @@ func TestSettings(t *testing.T) {
 	t.Run("not allowed", func(t *testing.T) {
 		h, _ := newHost(t)
 		must(t, os.MkdirAll(filepath.Join(h.paths.Sysctl, "net/ipv4/ip_forward"), 0o755)) // a folder cannot be written
+		sources(t, h, "0", "0")
 		err := h.set(&nodefile.File{Networks: []nodefile.Network{{Name: "a", HostLeg: nodefile.HostLeg{Enabled: true}}}, Pools: []nodefile.Pool{v4}})
 		if err == nil || !strings.HasPrefix(err.Error(), "set net.ipv4.ip_forward to 1: ") {
 			t.Errorf("error %v", err)
 		}
 	})
+}
+
+// sources sets how strictly the machine checks sources, and returns where it says that of lo.
+func sources(t *testing.T, h *Host, all, lo string) string {
+	t.Helper()
+	path := filepath.Join(h.paths.Sysctl, "net/ipv4/conf/lo/rp_filter")
+	write(t, filepath.Join(h.paths.Sysctl, "net/ipv4/conf/all/rp_filter"), all+"\n")
+	write(t, path, lo+"\n")
+	return path
 }
