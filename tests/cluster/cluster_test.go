@@ -61,6 +61,7 @@ func TestCluster(t *testing.T) {
 		}
 	})
 	t.Run("kube-proxy translates the API server's Service", func(t *testing.T) {
+		awaitService(t, c.Node("worker1"), "10.96.0.1")
 		kubectlExec(t, c, pods["worker1"], "/testapp", "tcp", "-connect", "10.96.0.1:443")
 	})
 	t.Run("nodes reach EC2", func(t *testing.T) {
@@ -166,6 +167,18 @@ func waitReady(t *testing.T, client kubernetes.Interface, name string) *corev1.P
 		t.Fatalf("wait for pod %s: %v; it is %+v", name, err, pod.Status)
 	}
 	return pod
+}
+
+// awaitService waits for kube-proxy's rules, which come some time after its node is registered.
+func awaitService(t *testing.T, node *Node, address string) {
+	t.Helper()
+	var rules string
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(time.Second) {
+		if rules, _ = node.Shell(t.Context(), "/usr/bin/nft list ruleset"); strings.Contains(rules, address) {
+			return
+		}
+	}
+	t.Fatalf("kube-proxy has no rule for %s:\n%s", address, rules)
 }
 
 func kubectlExec(t *testing.T, c *Cluster, pod string, command ...string) string {
