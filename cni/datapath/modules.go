@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"runtime"
 	"slices"
 
 	"github.com/google/nftables"
@@ -22,12 +21,7 @@ import (
 // does, in a network namespace of its own that is gone afterwards: so modules that the kernel loads by itself, or has built in, do not count as missing.
 func MissingModules() ([]string, error) {
 	t := &trial{}
-	ended := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends, and the namespace with it
-		ended <- t.run()
-	}()
-	if err := <-ended; err != nil {
+	if err := elsewhere(func() error { return unix.Unshare(unix.CLONE_NEWNET) }, t.run); err != nil {
 		return nil, fmt.Errorf("look for missing modules of the kernel: %w", err)
 	}
 	slices.Sort(t.missing)
@@ -42,22 +36,17 @@ type trial struct {
 }
 
 func (t *trial) run() error {
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		return fmt.Errorf("make a network namespace: %w", err)
-	}
-	const path = "/proc/thread-self/ns/net"
-	file, err := os.Open(path)
+	file, err := os.Open(threadNamespace)
 	if err != nil {
 		return err
 	}
-	here := &Namespace{Path: path, file: file}
+	here := &Namespace{Path: threadNamespace, file: file}
 	defer here.Close()
 	if t.socket, err = openSocket(); err != nil {
 		return err
 	}
 	defer t.socket.close()
-	base := t.links(here)
-	t.traffic(base)
+	t.traffic(t.links(here))
 	t.rules()
 	return errors.Join(t.errs...)
 }

@@ -17,7 +17,8 @@ import (
 	"github.com/underlay-dev/kubectl-underlay/cni/datapath"
 )
 
-// TestMissingModules first loads all of them, and names those that the machine is then kept from loading.
+// TestMissingModules first loads all of them, and names those that the machine is then kept from loading. It needs a machine in which no pod holds any,
+// so it runs ahead of package cni's tests.
 func TestMissingModules(t *testing.T) {
 	look := func(want ...string) {
 		t.Helper()
@@ -55,7 +56,7 @@ func TestMissingModules(t *testing.T) {
 func unload(t *testing.T, module string) {
 	t.Helper()
 	err := error(unix.EAGAIN)
-	for deadline := time.Now().Add(5 * time.Minute); errors.Is(err, unix.EAGAIN) && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); errors.Is(err, unix.EAGAIN) && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		err = unix.DeleteModule(module, unix.O_NONBLOCK)
 	}
 	if err != nil {

@@ -75,7 +75,7 @@ func (n *Namespace) identify() error {
 // ownNamespace is the inode of the calling thread's network namespace.
 func ownNamespace() (uint64, error) {
 	var stat unix.Stat_t
-	if err := unix.Stat("/proc/thread-self/ns/net", &stat); err != nil {
+	if err := unix.Stat(threadNamespace, &stat); err != nil {
 		return 0, fmt.Errorf("inspect the node's network namespace: %w", err)
 	}
 	return stat.Ino, nil
@@ -84,16 +84,47 @@ func ownNamespace() (uint64, error) {
 // Close lets go of the namespace.
 func (n *Namespace) Close() { _ = n.file.Close() }
 
-// do runs fn on a thread in the namespace. The thread ends with it: nothing else can run in the wrong namespace.
+// do runs fn on a thread in the namespace.
 func (n *Namespace) do(fn func() error) error {
+	return elsewhere(func() error {
+		if err := unix.Setns(int(n.file.Fd()), unix.CLONE_NEWNET); err != nil {
+			return fmt.Errorf("enter network namespace %s: %w", n.Path, err)
+		}
+		return nil
+	}, fn)
+}
+
+// threadNamespace is the calling thread's network namespace.
+const threadNamespace = "/proc/thread-self/ns/net"
+
+// elsewhere runs fn on a thread that enter brings into another network namespace. The thread goes back then: the runtime cannot end a process's first
+// thread, which would hold the namespace as long as the process lives. One that cannot go back is not used for anything else.
+func elsewhere(enter, fn func() error) error {
 	result := make(chan error, 1)
 	go func() {
-		runtime.LockOSThread() // and never unlocked: the runtime ends the thread
-		if err := unix.Setns(int(n.file.Fd()), unix.CLONE_NEWNET); err != nil {
-			result <- fmt.Errorf("enter network namespace %s: %w", n.Path, err)
-			return
+		runtime.LockOSThread()
+		back, err := away(enter, fn)
+		if back {
+			runtime.UnlockOSThread()
 		}
-		result <- fn()
+		result <- err
 	}()
 	return <-result
+}
+
+// away says whether the thread is back where it was.
+func away(enter, fn func() error) (back bool, err error) {
+	home, err := unix.Open(threadNamespace, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return true, fmt.Errorf("open the node's network namespace: %w", err)
+	}
+	defer func() { _ = unix.Close(home) }()
+	if err := enter(); err != nil {
+		return true, err
+	}
+	err = fn()
+	if stays := unix.Setns(home, unix.CLONE_NEWNET); stays != nil {
+		return false, errors.Join(err, fmt.Errorf("go back to the node's network namespace: %w", stays))
+	}
+	return true, err
 }

@@ -33,6 +33,12 @@ type pkg struct {
 	tests []string // names of the tests that need the machine
 }
 
+// compare puts a package behind those in its folder: what is smaller finds the machine nearer to how it booted, such as kernel modules that nobody holds.
+func (p pkg) compare(other pkg) int {
+	const last = "~" // behind the slash
+	return strings.Compare(p.path+last, other.path+last)
+}
+
 // list returns those of the packages that have tests which need the machine.
 func list(ctx context.Context, patterns []string) ([]pkg, error) {
 	args := append([]string{"list", "-tags=" + tag, "-json=ImportPath,Dir,TestGoFiles,XTestGoFiles"}, patterns...)
@@ -52,6 +58,7 @@ func list(ctx context.Context, patterns []string) ([]pkg, error) {
 		}
 		err := decoder.Decode(&listed)
 		if errors.Is(err, io.EOF) {
+			slices.SortFunc(packages, pkg.compare)
 			return packages, nil
 		}
 		if err != nil {
