@@ -4,7 +4,6 @@
 package operator_test
 
 import (
-	"os"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,12 +20,7 @@ const bareMetal = "../docs/examples/bare-metal.yaml"
 // bareMetal adds the example's nodes, and applies what the plugin generates from it.
 func (s *stage) bareMetal(t *testing.T) plan.Plan {
 	t.Helper()
-	file, err := os.Open(bareMetal)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	inventory, err := document.ReadInventory(bareMetal, file)
+	inventory, err := document.OpenInventory(bareMetal)
 	if err != nil {
 		t.Fatal(err)
 	}

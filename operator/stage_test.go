@@ -145,12 +145,7 @@ func stageOn(t *testing.T, cluster *controlplane.ControlPlane) *stage {
 
 func readWalkthrough(t *testing.T) v1alpha1.Inventory {
 	t.Helper()
-	file, err := os.Open(walkthrough)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	out, err := document.ReadInventory(walkthrough, file)
+	out, err := document.OpenInventory(walkthrough)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 
 // takeAnswers has each interface of pools with host legs take pods' answers there, and no other.
 func (h *Host) takeAnswers(file *nodefile.File) error {
-	d, err := datapath.Open(datapath.Options{Folder: h.paths.Store})
+	d, err := h.datapath()
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ func (h *Host) Collect(ctx context.Context) error {
 	if len(freed) == 0 {
 		return nil
 	}
-	d, err := datapath.Open(datapath.Options{Folder: h.paths.Store})
+	d, err := h.datapath()
 	if err != nil {
 		return err
 	}

@@ -85,9 +85,14 @@ func New(paths Paths, log *slog.Logger) *Host {
 	return &Host{paths: paths, log: log, installed: map[string][2]identity{}}
 }
 
+// datapath works on the machine's network. The caller closes it.
+func (h *Host) datapath() (*datapath.Datapath, error) {
+	return datapath.Open(datapath.Options{Folder: h.paths.Store})
+}
+
 // Links that could carry pods, by name; where the machine is a container, those with one of the MACs among them.
 func (h *Host) Links(macs []string) ([]datapath.NodeLink, error) {
-	d, err := datapath.Open(datapath.Options{Folder: h.paths.Store})
+	d, err := h.datapath()
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +205,7 @@ func (h *Host) storeOptions() ipam.Options {
 
 // FindObstacles looks into all namespaces for what keeps pods from the node's links. It costs some milliseconds for each pod.
 func (h *Host) FindObstacles() error {
-	d, err := datapath.Open(datapath.Options{Folder: h.paths.Store})
+	d, err := h.datapath()
 	if err != nil {
 		return err
 	}

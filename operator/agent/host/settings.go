@@ -16,7 +16,6 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"github.com/underlay-dev/kubectl-underlay/cni/datapath"
 	"github.com/underlay-dev/kubectl-underlay/cni/nodefile"
 )
 
@@ -133,7 +132,7 @@ func (h *Host) setting(name, value string) error {
 
 // bringUp brings up the interfaces of pools, with the MTU that networks want.
 func (h *Host) bringUp(file *nodefile.File) error {
-	d, err := datapath.Open(datapath.Options{Folder: h.paths.Store})
+	d, err := h.datapath()
 	if err != nil {
 		return err
 	}

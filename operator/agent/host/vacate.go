@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 
 	"github.com/underlay-dev/kubectl-underlay/cni"
-	"github.com/underlay-dev/kubectl-underlay/cni/datapath"
 	"github.com/underlay-dev/kubectl-underlay/cni/ipam"
 )
 
@@ -77,7 +76,7 @@ func removeFile(path string) error {
 
 // clearNode removes what serves all pods.
 func (h *Host) clearNode() error {
-	d, err := datapath.Open(datapath.Options{Folder: h.paths.Store})
+	d, err := h.datapath()
 	if err != nil {
 		return err
 	}
