@@ -29,7 +29,7 @@ type filter struct {
 	action string
 	// answers matches what answers in connections that were looked up, instead of a program.
 	answers bool
-	// redirect sends what matches to the link with this index, without a program: as if that sent it, or, of answers, as if it had come in there.
+	// redirect sends what matches to the link with this index: as if that sent it, or, of answers, as if it had come in there.
 	redirect int
 }
 
@@ -77,10 +77,14 @@ func (e *Endpoint) wantFilters(w *want, l links) {
 	}
 }
 
-// incomingFilter sends to the limiter what comes in.
+// incomingFilter sends to the limiter what comes in. Of all classifiers that could, each kernel has this one, which pods need anyway: Amazon's lack
+// cls_matchall.
 func incomingFilter(index, limiter int) filter {
-	return filter{index: index, parent: incoming, priority: filterPriority, handle: 1, redirect: limiter}
+	return filter{index: index, parent: incoming, priority: filterPriority, handle: 1, program: everything(), redirect: limiter}
 }
+
+// everything matches.
+func everything() string { return program{}.assemble(undecided, undecided) }
 
 // metadataFilters keep the pod from the instance metadata service, on the node's interface: whatever the pod sends passes there, by raw sockets too.
 func (e *Endpoint) metadataFilters(master int) []filter {

@@ -85,7 +85,7 @@ func TestMessagesReadBack(t *testing.T) {
 		case 3:
 			f.chain, f.answers, f.redirect = uint32(drawIndex(t)), true, drawIndex(t)
 		default:
-			f.redirect = drawIndex(t)
+			f = incomingFilter(f.index, drawIndex(t))
 		}
 		gotFilter, ok, err := parseFilter(body(setFilter(f)))
 		if err != nil || !ok || gotFilter != f {

@@ -13,7 +13,6 @@ import (
 	"slices"
 
 	"github.com/google/nftables"
-	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
@@ -91,24 +90,12 @@ func (t *trial) traffic(base link) {
 	if !t.needs("sch_ingress", addFilterPoint(base.index)) {
 		return // nothing else can be told without a place for filters
 	}
-	everything := program{}.assemble(pass, pass)
-	own := filter{index: base.index, parent: outgoing, priority: 1, handle: 1, program: everything}
-	gate := filter{index: base.index, parent: outgoing, priority: 2, handle: 1, program: everything, next: metadataChain}
+	own := filter{index: base.index, parent: outgoing, priority: 1, handle: 1, program: everything()}
+	gate := filter{index: base.index, parent: outgoing, priority: 2, handle: 1, program: everything(), next: metadataChain}
 	if t.needs("cls_bpf", setFilter(own)) {
 		t.needs("act_gact", setFilter(gate))
+		t.needs("act_mirred", setFilter(incomingFilter(base.index, base.index)))
 	}
-	redirect := filter{index: base.index, parent: incoming, priority: 2, handle: 1, redirect: base.index}
-	if t.needs("cls_matchall", matchAll(filter{index: base.index, parent: incoming, priority: 1, handle: 1})) {
-		t.needs("act_mirred", setFilter(redirect))
-	}
-}
-
-// matchAll is a filter without an action.
-func matchAll(f filter) *message {
-	m := trafficMessage(unix.RTM_NEWTFILTER, unix.NLM_F_CREATE, f.header(), "add a filter")
-	named(m, kindMatchall, "cls_matchall")
-	m.AddData(nl.NewRtAttr(nl.TCA_OPTIONS, nil)) // empty, but there
-	return m
 }
 
 // rules writes the node's rules. They need several modules, which are loaded and packaged together as a rule.

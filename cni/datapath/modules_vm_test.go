@@ -44,10 +44,10 @@ func TestMissingModules(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	for _, module := range []string{"sch_tbf", "cls_matchall", "act_mirred", "cls_bpf", "ifb"} {
+	for _, module := range []string{"sch_tbf", "act_mirred", "cls_bpf", "ifb"} {
 		unload(t, module)
 	}
-	look("cls_bpf", "cls_matchall", "ifb", "sch_tbf")
+	look("cls_bpf", "ifb", "sch_tbf")
 	unload(t, "sch_ingress")
 	look("ifb", "sch_ingress", "sch_tbf")
 }

@@ -21,9 +21,10 @@ const (
 	kindClsact   = "clsact"
 	kindTBF      = "tbf"
 	kindBPF      = "bpf"
-	kindMatchall = "matchall"
 	kindFlower   = "flower"
 	actionGoto   = "gact"
+	// actionRedirect sends the packet to another link.
+	actionRedirect = "mirred"
 	// actionTrack looks up the packet's connection.
 	actionTrack = "ct"
 	// actionSettle sums up nothing; the kernel takes the packet's headers out of its sender's memory for it.
@@ -124,24 +125,19 @@ func (f filter) header() nl.TcMsg {
 	return nl.TcMsg{Ifindex: int32(f.index), Handle: f.handle, Parent: f.parent, Info: uint32(f.priority)<<16 | uint32(protocol)}
 }
 
-// setFilter makes or changes a filter; a redirection cannot be changed.
+// setFilter makes or changes a filter.
 func setFilter(f filter) *message {
 	m := trafficMessage(unix.RTM_NEWTFILTER, unix.NLM_F_CREATE, f.header(), "add "+f.String())
 	if f.chain != 0 {
 		m.AddData(nl.NewRtAttr(attributeChain, nl.Uint32Attr(f.chain)))
 	}
 	options := nl.NewRtAttr(nl.TCA_OPTIONS, nil)
-	const stolen, toEgress, toIngress = 4, 1, 3 // TC_ACT_STOLEN, TCA_EGRESS_REDIR, TCA_INGRESS_REDIR
-	switch {
-	case f.answers:
+	if f.answers {
 		named(m, kindFlower, "cls_flower")
 		options.AddRtAttr(flowerState, nl.Uint16Attr(answering))
 		options.AddRtAttr(flowerStateMask, nl.Uint16Attr(answering))
-		addAction(options.AddRtAttr(nl.TCA_FLOWER_ACT, nil), "mirred", nl.TCA_MIRRED_PARMS, stolen, toIngress, uint32(f.redirect))
-	case f.redirect != 0:
-		named(m, kindMatchall, "cls_matchall")
-		addAction(options.AddRtAttr(nl.TCA_MATCHALL_ACT, nil), "mirred", nl.TCA_MIRRED_PARMS, stolen, toEgress, uint32(f.redirect))
-	default:
+		addRedirection(options.AddRtAttr(nl.TCA_FLOWER_ACT, nil), toIngress, f.redirect)
+	} else {
 		addProgram(m, options, f)
 	}
 	m.AddData(options)
@@ -164,6 +160,9 @@ func addProgram(m *message, options *nl.RtAttr, f filter) {
 		addAction(options.AddRtAttr(nl.TCA_BPF_ACT, nil), f.action, otherParameters, gotoChain|f.next, parameters...)
 	case f.next != 0:
 		addAction(options.AddRtAttr(nl.TCA_BPF_ACT, nil), actionGoto, nl.TCA_GACT_PARMS, gotoChain|f.next)
+	case f.redirect != 0:
+		m.module = "act_mirred"
+		addRedirection(options.AddRtAttr(nl.TCA_BPF_ACT, nil), toEgress, f.redirect)
 	default:
 		options.AddRtAttr(nl.TCA_BPF_FLAGS, nl.Uint32Attr(nl.TCA_BPF_FLAG_ACT_DIRECT))
 	}
@@ -179,6 +178,17 @@ const (
 	// answering are TCA_FLOWER_KEY_CT_FLAGS_: ESTABLISHED, TRACKED and, since Linux 5.13, REPLY.
 	answering = 1<<1 | 1<<3 | 1<<5
 )
+
+// Directions of a redirection: TCA_EGRESS_REDIR, TCA_INGRESS_REDIR.
+const (
+	toEgress  = 1
+	toIngress = 3
+)
+
+func addRedirection(list *nl.RtAttr, direction uint32, link int) {
+	const stolen = 4 // TC_ACT_STOLEN
+	addAction(list, actionRedirect, nl.TCA_MIRRED_PARMS, stolen, direction, uint32(link))
+}
 
 // addAction adds an action with a verdict and parameters of its own. Before the verdict stand an index and capabilities, behind it two counters.
 func addAction(list *nl.RtAttr, kind string, attribute int, verdict uint32, parameters ...uint32) {
@@ -222,27 +232,34 @@ func parseFilter(data []byte) (filter, bool, error) {
 	case kindBPF:
 		f.program = string(options[nl.TCA_BPF_OPS].Value)
 		if number(options[nl.TCA_BPF_FLAGS].Value)&nl.TCA_BPF_FLAG_ACT_DIRECT == 0 {
-			const verdict = 2
-			parameters := uint16(nl.TCA_GACT_PARMS)
-			if kind := firstAction(options[nl.TCA_BPF_ACT].Value); kind != actionGoto {
-				f.action, parameters = kind, otherParameters
-			}
-			f.next, err = parseAction(options[nl.TCA_BPF_ACT].Value, parameters, verdict)
-			f.next &^= gotoChain
+			err = f.parseActions(options[nl.TCA_BPF_ACT].Value)
 		}
 		return f, f.program != "", err
-	case kindMatchall, kindFlower:
-		const target = 6
-		actions := options[nl.TCA_MATCHALL_ACT].Value
-		if kindOf(attributes) == kindFlower {
-			f.answers = string(options[flowerStateMask].Value) == string(nl.Uint16Attr(answering))
-			actions = options[nl.TCA_FLOWER_ACT].Value
-		}
-		link, err := parseAction(actions, nl.TCA_MIRRED_PARMS, target)
-		f.redirect = int(link)
+	case kindFlower:
+		f.answers = string(options[flowerStateMask].Value) == string(nl.Uint16Attr(answering))
+		err = f.parseActions(options[nl.TCA_FLOWER_ACT].Value)
 		return f, f.redirect != 0, err
 	}
 	return f, false, nil
+}
+
+// parseActions reads what becomes of what the filter matches.
+func (f *filter) parseActions(list []byte) error {
+	const verdict, target = 2, 6
+	parameters := uint16(otherParameters)
+	switch kind := firstAction(list); kind {
+	case actionRedirect:
+		link, err := parseAction(list, nl.TCA_MIRRED_PARMS, target)
+		f.redirect = int(link)
+		return err
+	case actionGoto:
+		parameters = nl.TCA_GACT_PARMS
+	default:
+		f.action = kind
+	}
+	next, err := parseAction(list, parameters, verdict)
+	f.next = next &^ gotoChain
+	return err
 }
 
 // parseAction reads the nth number of a list's first action, as addAction writes them; 0 if it has none.
@@ -277,7 +294,7 @@ func parseTraffic(data []byte) (attributes, options map[uint16]syscall.NetlinkRo
 	if attributes, err = nl.ParseRouteAttrAsMap(data[nl.SizeofTcMsg:]); err != nil {
 		return nil, nil, fmt.Errorf("read traffic control: %w", err)
 	}
-	if kind := kindOf(attributes); !slices.Contains([]string{kindTBF, kindBPF, kindMatchall, kindFlower}, kind) {
+	if kind := kindOf(attributes); !slices.Contains([]string{kindTBF, kindBPF, kindFlower}, kind) {
 		return attributes, nil, nil // others' options need not be attributes
 	}
 	if options, err = nl.ParseRouteAttrAsMap(attributes[nl.TCA_OPTIONS].Value); err != nil {

@@ -151,7 +151,7 @@ func otherComesFirst(_ Inputs, m machine) *plan.Finding {
 // moduleMissing says what fails without the modules that are missing, and is no error where no network needs them.
 func moduleMissing(_ Inputs, m machine) *plan.Finding {
 	const all, legs, blocked, limited = "pods", "pods with host access", "pods without metadata service", "pods with limited bandwidth"
-	needs := map[string]string{"ipvlan": all, "sch_ingress": all, "cls_bpf": all, "sch_tbf": limited, "ifb": limited, "cls_matchall": limited, "act_mirred": limited}
+	needs := map[string]string{"ipvlan": all, "sch_ingress": all, "cls_bpf": all, "sch_tbf": limited, "ifb": limited, "act_mirred": limited}
 	for _, n := range m.networks {
 		spec := n.Effective()
 		if *spec.HostAccess.Enabled {
