@@ -58,7 +58,7 @@ func (p *Plugin) Add(args *skel.CmdArgs) error {
 	a := &attachment{
 		Plugin: p, config: c, args: args, namespace: namespace, links: links, wishes: wishes, previous: previous,
 		request: ipam.Request{
-			Owner: owner(args), Network: c.Network, Pod: pod, Wanted: wanted, Present: links.HasInterface,
+			Owner: owner(args), Network: c.Network, Pod: pod, Wanted: wanted, Missing: links.Missing,
 			Netns: ipam.Netns{Path: args.Netns, Inode: namespace.Inode},
 		},
 	}

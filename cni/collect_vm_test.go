@@ -177,7 +177,7 @@ func TestStatus(t *testing.T) {
 		must(t, status("ens6"))
 		must(t, status("ens7"))
 		must(t, w.Detach("eni-master-ens6"))
-		wantCode(t, status("ens6"), types.ErrPluginNotAvailable, "none of the interfaces")
+		wantCode(t, status("ens6"), types.ErrPluginNotAvailable, "has no interface here that could carry pods")
 		must(t, status("ens7"))
 	})
 	t.Run("broken configuration", func(t *testing.T) {

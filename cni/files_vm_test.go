@@ -246,7 +246,7 @@ func TestNodeFile(t *testing.T) {
 		{"newer", replace(`"version": 1`, `"version": 2`), cni.CodeNodeFile, "the CNI binary is older than the node's underlay agent; restart the agent", cni.CodeNodeFile, "of version 2"},
 		{"unknown field", replace(`"version": 1`, `"version": 1, "zone": "a"`), cni.CodeNodeFile, `unknown field "zone"`, cni.CodeNodeFile, `"zone"`},
 		{"not valid", replace(`"allocation": "Enabled"`, `"allocation": "Maybe"`), cni.CodeNodeFile, `allocation "Maybe" must be Enabled or Disabled`, cni.CodeNodeFile, "Maybe"},
-		{"of another machine", replace(`"02:00:00:00:11:01"`, `"02:00:00:00:77:01"`), types.ErrTryAgainLater, "is not on this machine", cni.CodeInterface, "none of the interfaces [02:00:00:00:77:01]"},
+		{"of another machine", replace(`"02:00:00:00:11:01"`, `"02:00:00:00:77:01"`), types.ErrTryAgainLater, "is not on this machine", cni.CodeInterface, "network ens6 has no interface here that could carry pods: interface 02:00:00:00:77:01 is not on this machine"},
 		{"of a machine without the network", replace(`"ens6"`, `"ens9"`), cni.CodeRefused, "does not carry network ens6", cni.CodeRefused, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

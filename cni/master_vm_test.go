@@ -8,6 +8,8 @@ package cni_test
 import (
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -96,6 +98,8 @@ func TestMasterGoesAndComes(t *testing.T) {
 func TestMasterChanges(t *testing.T) {
 	w := newWorld(t)
 	n := w.addNode(t, "master", primary("a"), master())
+	n.file.Networks[1].Default = true
+	n.write(t)
 	remote := w.addNode(t, "worker", primary("b"), worker()).addPod(t, "ens6")
 	links := n.handle(t)
 	card, err := links.LinkByName("ens6")
@@ -141,10 +145,17 @@ func TestMasterChanges(t *testing.T) {
 	t.Run("another link has its MAC too", func(t *testing.T) {
 		attrs := netlink.NewLinkAttrs()
 		attrs.Name, attrs.HardwareAddr = "ens66", card.Attrs().HardwareAddr
-		clone := &netlink.Dummy{LinkAttrs: attrs}
+		clone := &netlink.Veth{LinkAttrs: attrs, PeerName: "ens67"} // one that could carry pods, as a dummy could not
 		must(t, links.LinkAdd(clone))
-		works(t) // the one that carries pods is known since boot
+		works(t)                                                         // the one that carries pods is known since boot
+		must(t, os.RemoveAll(filepath.Join(n.plugin.Folder, "masters"))) // after a boot neither is
+		const twice = "interface 02:00:00:00:11:01 is there twice, as enp7s0 and ens66: one of them must get another MAC"
+		n.wantRefused(t, "ens6", types.ErrTryAgainLater, "eni-master-ens6: "+twice)
+		wantCode(t, n.status("ens6"), types.ErrPluginNotAvailable, twice)
+		wantCode(t, p.check(t), cni.CodeInterface, twice)
 		must(t, links.LinkDel(clone))
+		must(t, n.status("ens6"))
+		works(t)
 	})
 	must(t, p.del())
 	n.wantStore(t, 0)

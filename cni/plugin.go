@@ -59,6 +59,12 @@ const (
 
 // Main runs the verb that the environment names, and returns the process's exit code.
 func (p *Plugin) Main(about string) int {
+	// The library's own look at the namespace, after the verb, would have DEL in the node's fail each time that the runtime repeats it. ADD and CHECK look
+	// for themselves, before they do anything.
+	if err := os.Setenv("CNI_NETNS_OVERRIDE", "1"); err != nil {
+		fmt.Fprintln(p.Log, "underlay:", err)
+		return 1
+	}
 	e := skel.PluginMainFuncsWithError(p.funcs(), versions(), about)
 	if e == nil {
 		return 0

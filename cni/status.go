@@ -8,6 +8,7 @@ package cni
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/containernetworking/cni/pkg/skel"
 	"github.com/containernetworking/cni/pkg/types"
@@ -43,11 +44,15 @@ func (p *Plugin) Status(args *skel.CmdArgs) error {
 		return err
 	}
 	defer links.Close()
-	if slices.ContainsFunc(macs, links.HasInterface) {
-		return nil
+	var reasons []string
+	for _, mac := range macs {
+		err := links.Missing(mac)
+		if err == nil {
+			return nil
+		}
+		reasons = append(reasons, err.Error())
 	}
-	return unavailable("none of the interfaces %v of the default network %s is on this machine: they were detached, or the node file is another machine's; "+
-		"the underlay agent writes it anew", macs, network.Name)
+	return unavailable("the default network %s has no interface here that could carry pods: %s", network.Name, strings.Join(reasons, "; "))
 }
 
 // interfacesOf lists the MACs of a network's interfaces, sorted.

@@ -159,6 +159,16 @@ func TestRepetition(t *testing.T) {
 		defer os.Remove(p.args.Netns)
 		must(t, p.del())
 	})
+	t.Run("DEL with a path that leads to the node's namespace", func(t *testing.T) { // its process' number was given again
+		p := n.addPod(t, "ens6")
+		p.vanish(t)
+		p.args.Netns = n.Path()
+		must(t, p.del())
+		wantLinks(t, n.Namespace, "ens5", "ens6")
+		n.wantStore(t, 0)
+		must(t, p.del())
+		wantCode(t, p.add(t), types.ErrInvalidNetNS, "is the node's own")
+	})
 	t.Run("DEL without path while the namespace lives", func(t *testing.T) {
 		p := n.addPod(t, "ens6")
 		p.args.Netns = ""

@@ -55,7 +55,8 @@ func (e *ForeignLinkError) Error() string {
 type NamespaceError struct {
 	Path   string
 	Reason string
-	// Gone: nothing is there, or only the empty file on which a namespace was mounted once.
+	// Gone: no pod's namespace is there any more. There is nothing, the empty file on which one was mounted once, or the node's own: a path below /proc
+	// leads there once the number of the pod's process was given to one of the node's.
 	Gone bool
 	Err  error
 }

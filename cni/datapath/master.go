@@ -11,16 +11,17 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
-// HasInterface says whether the node has a link that could carry pods with this MAC.
-func (d *Datapath) HasInterface(mac string) bool {
+// Missing says why the node has no link with this MAC that could carry pods; nil if it has one.
+func (d *Datapath) Missing(mac string) error {
 	_, err := d.master(mac)
-	return err == nil
+	return err
 }
 
 // master finds the node's link with a MAC among those that are not on others: each ipvlan child carries its master's MAC.
@@ -53,7 +54,9 @@ func (d *Datapath) search(mac string) (link, error) {
 	case 1:
 		return found[0], nil
 	}
-	return link{}, &MasterError{MAC: mac, Reason: fmt.Sprintf("is there twice, as %s and %s: one of them must get another MAC", found[0].Name, found[1].Name)}
+	names := []string{found[0].Name, found[1].Name}
+	slices.Sort(names)
+	return link{}, &MasterError{MAC: mac, Reason: fmt.Sprintf("is there twice, as %s and %s: one of them must get another MAC", names[0], names[1])}
 }
 
 // carries says whether the link is the interface with a MAC: a physical one, or, where the node itself is a container, an end of a veth pair.

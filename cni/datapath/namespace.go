@@ -67,7 +67,7 @@ func (n *Namespace) identify() error {
 		return err
 	}
 	if own == n.Inode {
-		return &NamespaceError{Path: n.Path, Reason: "is the node's own: pods with hostNetwork have no interfaces of their own"}
+		return &NamespaceError{Path: n.Path, Reason: "is the node's own: pods with hostNetwork have no interfaces of their own", Gone: true}
 	}
 	return nil
 }

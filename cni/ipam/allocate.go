@@ -28,8 +28,8 @@ type Request struct {
 	Families []nodefile.Family
 	// Wanted addresses, one of each family at most: the CNI capability `ips`. Families without one get any.
 	Wanted []netip.Addr
-	// Present says whether the machine has the interface with a MAC; all count as present if nil.
-	Present func(mac string) bool
+	// Missing says why the machine has no interface with a MAC that could carry pods, nil if it has; all are there if this is nil.
+	Missing func(mac string) error
 }
 
 // Allocation is what an interface of a pod is to be given.

@@ -4,6 +4,7 @@
 package ipam
 
 import (
+	"errors"
 	"net/netip"
 	"strings"
 	"testing"
@@ -219,11 +220,16 @@ func TestInterfaces(t *testing.T) {
 		}},
 		"an interface that the machine does not have": {twoInterfaces(false), func(w *world) {
 			r := request("a")
-			r.Present = func(mac string) bool { return mac == "02:00:00:00:00:02" }
+			r.Missing = func(mac string) error {
+				if mac == "02:00:00:00:00:02" {
+					return nil
+				}
+				return errors.New("it was detached")
+			}
 			w.want(w.addRequest(r), "10.0.2.0")
 			r = request("b")
-			r.Present = func(string) bool { return false }
-			w.wantPart(w.addRequest(r), "eni-0a is not on this machine; eni-0b is not on this machine")
+			r.Missing = func(mac string) error { return errors.New(mac + " was detached") }
+			w.wantPart(w.addRequest(r), "eni-0a: 02:00:00:00:00:01 was detached; eni-0b: 02:00:00:00:00:02 was detached; `kubectl underlay check`")
 		}},
 	}.run(t)
 }

@@ -23,7 +23,7 @@ type candidate struct {
 	room int64
 }
 
-// candidates lists the interfaces that could serve the request, best first, and names those that the machine does not have.
+// candidates lists the interfaces that could serve the request, best first, and says why the machine does not have others.
 func (a *allocator) candidates() (list []candidate, absent []string, err error) {
 	families := a.req.Families
 	if len(families) == 0 {
@@ -35,9 +35,11 @@ func (a *allocator) candidates() (list []candidate, absent []string, err error) 
 	var partial []string
 	for _, c := range interfacesOf(a.node, a.req.Network) {
 		name := c.pools[0].Interface.String()
-		if a.req.Present != nil && !a.req.Present(c.mac) {
-			absent = append(absent, name)
-			continue
+		if a.req.Missing != nil {
+			if err := a.req.Missing(c.mac); err != nil {
+				absent = append(absent, fmt.Sprintf("%s: %v", name, err))
+				continue
+			}
 		}
 		pools := ofFamilies(c.pools, families)
 		if pools == nil {

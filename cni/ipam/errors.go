@@ -82,7 +82,7 @@ type ExhaustedError struct {
 	Pools []PoolUsage
 	// RetryAfter is when the next address has rested; 0 if none rests.
 	RetryAfter time.Duration
-	// absent lists interfaces which the machine does not have.
+	// absent says of interfaces why the machine does not have them.
 	absent []string
 }
 
@@ -93,9 +93,7 @@ func (e *ExhaustedError) Error() string {
 		parts = append(parts, p.String())
 		full = full || p.Free == 0
 	}
-	for _, name := range e.absent {
-		parts = append(parts, name+" is not on this machine")
-	}
+	parts = append(parts, e.absent...)
 	message := fmt.Sprintf("network %s has no address for this pod on node %s: %s", e.Network, e.Node, strings.Join(parts, "; "))
 	if e.RetryAfter > 0 {
 		return message + fmt.Sprintf("; the next address has rested in %s, and the pod is tried again", e.RetryAfter.Round(time.Second))
