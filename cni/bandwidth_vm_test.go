@@ -55,7 +55,7 @@ func measure(t *testing.T, from, to *netns.Namespace, target netip.Addr) float64
 	defer listener.Close()
 	var sender net.Conn
 	must(t, from.Do(func() (err error) {
-		sender, err = net.DialTimeout("tcp", listener.Addr().String(), probe.Timeout)
+		sender, err = (&net.Dialer{Timeout: probe.Timeout}).DialContext(t.Context(), "tcp", listener.Addr().String())
 		return err
 	}))
 	defer sender.Close()

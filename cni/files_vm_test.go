@@ -171,7 +171,7 @@ func TestUnreadableStore(t *testing.T) {
 		aside  bool // it cannot go unnoticed
 	}
 	cases := []wound{
-		{"garbage", func(data []byte) []byte { return []byte(strings.Repeat("garbage ", 1000)) }, true},
+		{"garbage", func([]byte) []byte { return []byte(strings.Repeat("garbage ", 1000)) }, true},
 		{"empty", func([]byte) []byte { return nil }, true},
 		{"truncated", func(data []byte) []byte { return data[:2*4096] }, true},
 		{"another release's", func(data []byte) []byte {

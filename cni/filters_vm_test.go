@@ -64,11 +64,11 @@ func (p *pod) tell(t *testing.T, source netip.Addr, to netip.AddrPort, size int)
 	}))
 }
 
-// frame sends a datagram of IPv4 as a frame by a raw socket, past the kernel's queues if bypass is set.
-func (p *pod) frame(t *testing.T, link string, destination net.HardwareAddr, source netip.Addr, to netip.AddrPort, bypass bool) {
+// frame sends a datagram of IPv4 as a frame from eth0 by a raw socket, past the kernel's queues if bypass is set.
+func (p *pod) frame(t *testing.T, destination net.HardwareAddr, source netip.Addr, to netip.AddrPort, bypass bool) {
 	t.Helper()
 	const ethernet, ip, udp = 14, 20, 8
-	l, err := handle(t, p.Namespace).LinkByName(link)
+	l, err := handle(t, p.Namespace).LinkByName("eth0")
 	must(t, err)
 	data := make([]byte, ethernet+ip+udp+5)
 	copy(data, destination)
@@ -92,7 +92,7 @@ func (p *pod) frame(t *testing.T, link string, destination net.HardwareAddr, sou
 		if err != nil {
 			return err
 		}
-		defer unix.Close(fd)
+		defer func() { _ = unix.Close(fd) }()
 		if bypass {
 			if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_QDISC_BYPASS, 1); err != nil {
 				return err
@@ -143,8 +143,8 @@ func TestNeighboursAddress(t *testing.T) {
 		{"IPv6 to a sibling", sibling, sibling.v6, func(to netip.AddrPort) { p.say(t, victim.v6, to) }},
 		{"IPv4 to another node", remote, remote.v4, func(to netip.AddrPort) { p.say(t, victim.v4, to) }},
 		{"IPv6 to another node", remote, remote.v6, func(to netip.AddrPort) { p.say(t, victim.v6, to) }},
-		{"frame to a sibling", sibling, sibling.v4, func(to netip.AddrPort) { p.frame(t, "eth0", eth0.Attrs().HardwareAddr, victim.v4, to, false) }},
-		{"frame to another node", remote, remote.v4, func(to netip.AddrPort) { p.frame(t, "eth0", router, victim.v4, to, false) }},
+		{"frame to a sibling", sibling, sibling.v4, func(to netip.AddrPort) { p.frame(t, eth0.Attrs().HardwareAddr, victim.v4, to, false) }},
+		{"frame to another node", remote, remote.v4, func(to netip.AddrPort) { p.frame(t, router, victim.v4, to, false) }},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -154,7 +154,7 @@ func TestNeighboursAddress(t *testing.T) {
 		})
 	}
 	t.Run("own address", func(t *testing.T) {
-		if !hears(t, sibling.Namespace, sibling.v4, probe.Timeout, func(to netip.AddrPort) { p.frame(t, "eth0", eth0.Attrs().HardwareAddr, p.v4, to, false) }) {
+		if !hears(t, sibling.Namespace, sibling.v4, probe.Timeout, func(to netip.AddrPort) { p.frame(t, eth0.Attrs().HardwareAddr, p.v4, to, false) }) {
 			t.Error("a frame from the pod's own address did not arrive")
 		}
 		w.wantPings(t, p.end(), remote.end(), small)
@@ -228,7 +228,7 @@ func TestMetadataService(t *testing.T) {
 	t.Run("raw sockets", func(t *testing.T) {
 		router, metadata := p.routerMAC(t), fabric.MetadataAddresses()[0]
 		for _, bypass := range []bool{false, true} {
-			send := func(to netip.AddrPort) { p.frame(t, "eth0", router, p.v4, to, bypass) }
+			send := func(to netip.AddrPort) { p.frame(t, router, p.v4, to, bypass) }
 			if hears(t, w.Router(), metadata, lost, send) {
 				t.Errorf("a frame reached the metadata service (past queues: %v)", bypass)
 			}

@@ -170,7 +170,11 @@ func TestAnswersByTheHostLeg(t *testing.T) {
 		time.Sleep(time.Until(start.Add(40 * time.Second))) // the kernel forgets what it has cached of a connection after 30
 		_, err = silent.Write([]byte(strings.Repeat("?", 100)))
 		must(t, err)
-		must(t, silent.(*net.TCPConn).CloseWrite())
+		tcp, ok := silent.(*net.TCPConn)
+		if !ok {
+			t.Fatalf("the connection is a %T", silent)
+		}
+		must(t, tcp.CloseWrite())
 		must(t, silent.SetReadDeadline(time.Now().Add(probe.Timeout)))
 		line, err := bufio.NewReader(silent).ReadString('\n')
 		must(t, err)
@@ -197,7 +201,7 @@ func connect(t *testing.T, from *netns.Namespace, to netip.AddrPort) net.Conn {
 	t.Helper()
 	var conn net.Conn
 	must(t, from.Do(func() (err error) {
-		conn, err = net.DialTimeout("tcp", to.String(), probe.Timeout)
+		conn, err = (&net.Dialer{Timeout: probe.Timeout}).DialContext(t.Context(), "tcp", to.String())
 		return err
 	}))
 	t.Cleanup(func() { _ = conn.Close() })

@@ -17,12 +17,12 @@ import (
 )
 
 const (
-	kindIfb      = "ifb"
-	kindClsact   = "clsact"
-	kindTBF      = "tbf"
-	kindBPF      = "bpf"
-	kindFlower   = "flower"
-	actionGoto   = "gact"
+	kindIfb    = "ifb"
+	kindClsact = "clsact"
+	kindTBF    = "tbf"
+	kindBPF    = "bpf"
+	kindFlower = "flower"
+	actionGoto = "gact"
 	// actionRedirect sends the packet to another link.
 	actionRedirect = "mirred"
 	// actionTrack looks up the packet's connection.
