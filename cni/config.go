@@ -16,6 +16,7 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 
 	"github.com/underlay-dev/kubectl-underlay/cni/datapath"
+	"github.com/underlay-dev/kubectl-underlay/cni/plainjson"
 )
 
 // Type is the plugin's type in CNI configurations.
@@ -87,15 +88,12 @@ func invalid(format string, args ...any) error {
 
 // parseConfig reads a configuration strictly: a key that we do not know is one whose wish would not be fulfilled.
 func parseConfig(data []byte) (*config, error) {
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.DisallowUnknownFields()
-	c := &config{}
-	if err := decoder.Decode(c); err != nil {
-		if key, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
-			return nil, invalid("CNI configuration: the key %s is unknown: allowed are cniVersion, cniVersions, name, type, network, capabilities, runtimeConfig, args and prevResult; "+
-				"all else is set in the UnderlayNetwork", key)
+	c, plain := decodePlain(data)
+	if !plain {
+		var err error
+		if c, err = decodeStrictly(data); err != nil {
+			return nil, err
 		}
-		return nil, types.NewError(types.ErrDecodingFailure, fmt.Sprintf("CNI configuration: %v", err), "")
 	}
 	switch {
 	case c.Type != Type:
@@ -105,6 +103,46 @@ func parseConfig(data []byte) (*config, error) {
 	}
 	if c.RuntimeConfig.MAC != "" || c.Args.CNI.MAC != "" {
 		return nil, types.NewError(types.ErrUnsupportedField, fmt.Sprintf("network %s: %s", c.Network, noMAC), "")
+	}
+	return c, nil
+}
+
+// decodePlain reads what runtimes pass on for most pods; false for all that is not plain, see plainjson.
+func decodePlain(data []byte) (*config, bool) {
+	c := &config{}
+	r := plainjson.NewReader(data)
+	r.Object(func(key string) {
+		switch key {
+		case "cniVersion":
+			c.CNIVersion = r.String()
+		case "cniVersions":
+			c.CNIVersions = plainjson.List(r, r.String)
+		case "name":
+			c.Name = r.String()
+		case "type":
+			c.Type = r.String()
+		case "network":
+			c.Network = r.String()
+		case "capabilities":
+			c.Capabilities = map[string]bool{}
+			r.Object(func(key string) { c.Capabilities[key] = r.Bool() })
+		default:
+			r.Decline()
+		}
+	})
+	return c, r.Done()
+}
+
+func decodeStrictly(data []byte) (*config, error) {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	c := &config{}
+	if err := decoder.Decode(c); err != nil {
+		if key, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+			return nil, invalid("CNI configuration: the key %s is unknown: allowed are cniVersion, cniVersions, name, type, network, capabilities, runtimeConfig, args and prevResult; "+
+				"all else is set in the UnderlayNetwork", key)
+		}
+		return nil, types.NewError(types.ErrDecodingFailure, fmt.Sprintf("CNI configuration: %v", err), "")
 	}
 	return c, nil
 }

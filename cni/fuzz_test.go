@@ -7,6 +7,7 @@ package cni
 
 import (
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -17,6 +18,11 @@ import (
 func FuzzParseConfig(f *testing.F) {
 	f.Add([]byte(`{"cniVersion":"1.0.0","name":"ens6","type":"underlay","network":"ens6"}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
+		if quick, plain := decodePlain(data); plain {
+			if c, err := decodeStrictly(data); err != nil || !reflect.DeepEqual(quick, c) {
+				t.Errorf("read as %+v, and by encoding/json as %+v, error %v", quick, c, err)
+			}
+		}
 		c, err := parseConfig(data)
 		if err != nil {
 			wantCodeOf(t, err)

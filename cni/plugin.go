@@ -154,5 +154,9 @@ func (p *Plugin) print(result types.Result, version string) error {
 	if err != nil {
 		return err
 	}
+	if text, plain := encodePlain(converted); plain {
+		_, err := p.Out.Write(text)
+		return err
+	}
 	return converted.PrintTo(p.Out)
 }

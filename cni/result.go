@@ -17,6 +17,7 @@ import (
 	"github.com/containernetworking/cni/pkg/version"
 
 	"github.com/underlay-dev/kubectl-underlay/cni/datapath"
+	"github.com/underlay-dev/kubectl-underlay/cni/plainjson"
 )
 
 // result says what ADD made: the interface first, then the host leg's ends.
@@ -46,6 +47,85 @@ func result(e datapath.Endpoint, made datapath.Links, netns string) *types100.Re
 		}
 	}
 	return r
+}
+
+// encodePlain is a result of version 1.0.0 or later as the library prints it, but for spaces; false for all that is not plain, see plainjson.
+func encodePlain(result types.Result) ([]byte, bool) {
+	r, ok := result.(*types100.Result)
+	if !ok || !r.DNS.IsEmpty() {
+		return nil, false
+	}
+	w := &plainjson.Writer{}
+	field := func(key string, value func()) {
+		w.Key(key)
+		value()
+	}
+	w.Object(func() {
+		field("cniVersion", func() { w.String(r.CNIVersion) })
+		if len(r.Interfaces) > 0 {
+			field("interfaces", func() { writeList(w, r.Interfaces, writeInterface) })
+		}
+		if len(r.IPs) > 0 {
+			field("ips", func() { writeList(w, r.IPs, writeIP) })
+		}
+		if len(r.Routes) > 0 {
+			field("routes", func() { writeList(w, r.Routes, writeRoute) })
+		}
+	})
+	return w.Bytes()
+}
+
+func writeList[T any](w *plainjson.Writer, list []*T, write func(*plainjson.Writer, *T)) {
+	w.List(func() {
+		for _, one := range list {
+			w.Object(func() { write(w, one) })
+		}
+	})
+}
+
+func writeInterface(w *plainjson.Writer, i *types100.Interface) {
+	if i.SocketPath != "" || i.PciID != "" {
+		w.Decline()
+	}
+	if i.Mac != "" {
+		w.Key("mac")
+		w.String(i.Mac)
+	}
+	if i.Mtu != 0 {
+		w.Key("mtu")
+		w.Int(int64(i.Mtu))
+	}
+	w.Key("name")
+	w.String(i.Name)
+	if i.Sandbox != "" {
+		w.Key("sandbox")
+		w.String(i.Sandbox)
+	}
+}
+
+func writeIP(w *plainjson.Writer, ip *types100.IPConfig) {
+	w.Key("address")
+	w.String(ip.Address.String())
+	if len(ip.Gateway) > 0 {
+		w.Key("gateway")
+		w.Text(ip.Gateway)
+	}
+	if ip.Interface != nil {
+		w.Key("interface")
+		w.Int(int64(*ip.Interface))
+	}
+}
+
+func writeRoute(w *plainjson.Writer, r *types.Route) {
+	if r.MTU != 0 || r.AdvMSS != 0 || r.Priority != 0 || r.Table != nil || r.Scope != nil {
+		w.Decline()
+	}
+	w.Key("dst")
+	w.String(r.Dst.String())
+	if len(r.GW) > 0 {
+		w.Key("gw")
+		w.Text(r.GW)
+	}
 }
 
 // behind puts a result behind that of the plugins ahead: their interfaces, addresses, routes and DNS are passed on.

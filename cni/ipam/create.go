@@ -40,8 +40,8 @@ func (s *Store) checkHeader(tx *bbolt.Tx) error {
 	if bucket == nil {
 		return damaged("it has no header")
 	}
-	var h header
-	if err := json.Unmarshal(bucket.Get(headerKey()), &h); err != nil {
+	h, err := decodeHeader(bucket.Get(headerKey()))
+	if err != nil {
 		return damaged("its header cannot be read: %w", err)
 	}
 	if h.BootID != s.options.BootID {

@@ -4,7 +4,7 @@
 // Package ipam is the allocation store: which pod of this node holds which address. ADD takes addresses from it, DEL gives them back, and neither asks
 // anybody else: an address belongs to an interface and an interface to a node, so nothing is contended between nodes.
 //
-// It imports the standard library, bbolt, golang.org/x/sys/unix, cni/nodefile and internal/iprange; no netlink: what it must know of live network
+// It imports the standard library, bbolt, golang.org/x/sys/unix, cni/nodefile, cni/plainjson and internal/iprange; no netlink: what it must know of live network
 // namespaces comes from functions that its callers pass in.
 //
 // # Files

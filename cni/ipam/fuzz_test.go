@@ -38,6 +38,7 @@ func FuzzEntries(f *testing.F) {
 		if len(key) == 0 || len(key) > bbolt.MaxKeySize {
 			t.Skip("bbolt takes no such key")
 		}
+		readsAlike(t, value)
 		w := newWorld(t, ipv4())
 		w.add("a")
 		w.add("b")

@@ -5,7 +5,6 @@ package ipam
 
 import (
 	"cmp"
-	"encoding/json"
 	"net/netip"
 	"slices"
 	"time"
@@ -100,7 +99,7 @@ func (b *book) putRecord(r Record) error {
 
 // writeRecord writes a record whose addresses are held already.
 func (b *book) writeRecord(r Record) error {
-	value, err := json.Marshal(r)
+	value, err := encodeRecord(r)
 	if err != nil {
 		return err
 	}
@@ -151,8 +150,8 @@ func (b *book) recordsWith(prefix string) ([]Record, error) {
 }
 
 func decodeRecord(value []byte) (Record, error) {
-	var r Record
-	if err := json.Unmarshal(value, &r); err != nil {
+	r, err := unmarshalRecord(value)
+	if err != nil {
 		return Record{}, damaged("a record cannot be read: %w", err)
 	}
 	if r.ContainerID == "" || slices.ContainsFunc(r.Leases, func(l Lease) bool { return !l.Address.IsValid() }) {

@@ -4,7 +4,7 @@
 // Package nodefile is the schema of the node file: all that the CNI needs to know to attach pods of this node, so that neither the API server nor
 // the cloud is in the path of a pod's start. The node's agent writes the file from the pools and networks of its node; the CNI reads it at each ADD.
 //
-// It imports the standard library and internal/iprange alone: the CNI binary stays small and starts in milliseconds. It does not import the API
+// It imports the standard library, cni/plainjson and internal/iprange alone: the CNI binary stays small and starts in milliseconds. It does not import the API
 // types: whoever knows pools and networks fills a File and calls Write.
 //
 // # Format

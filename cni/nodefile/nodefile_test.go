@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -258,6 +259,40 @@ func TestHalvesAreRefused(t *testing.T) {
 	}
 }
 
+// TestPlain: what Encode writes is read without encoding/json, and as that reads it.
+func TestPlain(t *testing.T) {
+	whole, err := Encode(master())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !readsAlike(t, whole) {
+		t.Error("the example is not plain")
+	}
+	random := rand.New(rand.NewPCG(3, 4))
+	for range 10_000 {
+		damaged := bytes.Clone(whole)
+		damaged[random.IntN(len(damaged))] ^= byte(1 + random.IntN(255))
+		readsAlike(t, damaged)
+	}
+}
+
+// readsAlike says whether data is plain; if so, it must be the same to encoding/json.
+func readsAlike(t *testing.T, data []byte) bool {
+	t.Helper()
+	quick, plain := decodePlain(data)
+	if !plain {
+		return false
+	}
+	file, err := decodeStrictly(data)
+	if err != nil {
+		t.Fatalf("plain, and wrong: %v\n%s", err, data)
+	}
+	if !reflect.DeepEqual(quick, file) {
+		t.Fatalf("read as %+v, and by encoding/json as %+v:\n%s", quick, file, data)
+	}
+	return true
+}
+
 // FuzzDecode: whatever Decode accepts is valid, and comes back from Encode as it was.
 func FuzzDecode(f *testing.F) {
 	whole, err := Encode(master())
@@ -273,6 +308,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add(damaged)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
+		readsAlike(t, data)
 		file, err := Decode(data)
 		if err != nil {
 			if err.Error() == "" {

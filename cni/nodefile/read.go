@@ -106,7 +106,7 @@ func readLimited(path string) ([]byte, error) {
 
 // Decode reads and checks the bytes of a node file: one JSON object, nothing behind it, no unknown field.
 func Decode(data []byte) (*File, error) {
-	f, err := decodeStrictly(data)
+	f, err := decodeAny(data)
 	if err != nil {
 		// What another version wrote is about the version, whatever else is new to us.
 		if version := versionOf(data); version != nil {
@@ -121,6 +121,13 @@ func Decode(data []byte) (*File, error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+func decodeAny(data []byte) (*File, error) {
+	if f, plain := decodePlain(data); plain {
+		return f, nil
+	}
+	return decodeStrictly(data)
 }
 
 func decodeStrictly(data []byte) (*File, error) {
