@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/underlay-dev/kubectl-underlay/api/v1alpha1"
+	"github.com/underlay-dev/kubectl-underlay/internal/plan/plantest"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -90,4 +91,15 @@ func TestExamples(t *testing.T) {
 		}
 		golden(t, "given-network.yaml", asYAML(t, p.Objects()))
 	})
+}
+
+// TestGrowth: what a plan allocates grows with the nodes and no faster, a few lists aside. Times would be the machine's.
+func TestGrowth(t *testing.T) {
+	allocated := func(nodes int) float64 {
+		in := Inputs{Inventory: plantest.Inventory(plantest.Uniform(nodes, plantest.DualStack())), Propose: true}
+		return testing.AllocsPerRun(1, func() { For(in) })
+	}
+	if few, many := allocated(300), allocated(3000); many > 10*few {
+		t.Errorf("300 nodes need %.0f allocations, ten times as many need %.0f", few, many)
+	}
 }

@@ -26,7 +26,8 @@ type Plan struct {
 	// Networks are the given and the proposed ones, by name.
 	Networks []v1alpha1.UnderlayNetwork
 	// Pools by name, of the networks whose provider is the inventory's: those of Manual networks come from an inventory
-	// that the user has written, else they are his own to write.
+	// that the user has written, else they are his own to write. There are many, and they share labels and owners: who changes
+	// one's copies it first.
 	Pools []v1alpha1.UnderlayPool
 	// Attachments by namespace and name.
 	Attachments []Attachment

@@ -26,10 +26,19 @@ const (
 	ManagedBy      = "underlay"
 )
 
-// pools of the network, on each node that it selects. It takes the ranges of the interfaces that it chooses, unless an
-// earlier network has them. They are pointers, since pools are large and will be sorted.
-func (n *network) pools(v *view) []*v1alpha1.UnderlayPool {
-	var out []*v1alpha1.UnderlayPool
+// draft is what a pool is made of. Pools are large and will be sorted, so that they are made last, each in its place.
+type draft struct {
+	name    string
+	network *network
+	nic     *nic
+	fam     family
+	ranges  []poolRange
+	exclude []iprange.Range
+}
+
+// drafts appends those of the network's pools, on each node that it selects. It takes the ranges of the interfaces that it
+// chooses, unless an earlier network has them.
+func (n *network) drafts(v *view, out []draft) []draft {
 	for _, on := range v.nodes {
 		if !n.selects(on) {
 			continue
@@ -43,7 +52,7 @@ func (n *network) pools(v *view) []*v1alpha1.UnderlayPool {
 			chosen++
 			nic.chosen = true
 			if !n.elsewhere && len(nic.foreign) == 0 && !nic.doubled {
-				out = n.poolsOn(nic, out)
+				out = n.draftsOn(nic, out)
 			}
 		}
 		n.chosen += chosen
@@ -54,11 +63,11 @@ func (n *network) pools(v *view) []*v1alpha1.UnderlayPool {
 	return out
 }
 
-// poolsOn appends the pools of one interface.
-func (n *network) poolsOn(on *nic, out []*v1alpha1.UnderlayPool) []*v1alpha1.UnderlayPool {
+// draftsOn appends those of one interface.
+func (n *network) draftsOn(on *nic, out []draft) []draft {
 	found := false
 	for fam := range families {
-		var ranges []poolRange
+		ranges := make([]poolRange, 0, len(on.ranges[fam][fromPrefix])+len(on.ranges[fam][fromSecondary]))
 		for src := range sources {
 			mine := on.ranges[fam][src]
 			if len(mine) == 0 || !n.spec.Has(fam.api(), src.api()) {
@@ -78,7 +87,8 @@ func (n *network) poolsOn(on *nic, out []*v1alpha1.UnderlayPool) []*v1alpha1.Und
 			continue
 		}
 		if fitting, exclude := n.fit(on, fam, ranges); len(fitting) > 0 {
-			out = append(out, n.pool(on, fam, fitting, exclude))
+			name := PoolName(n.Name, on.NetworkCardIndex, on.DeviceIndex, fam.api(), on.node.Name)
+			out = append(out, draft{name, n, on, fam, fitting, exclude})
 		}
 	}
 	if !found {
@@ -125,42 +135,35 @@ func (n *network) fit(on *nic, fam family, ranges []poolRange) (fitting []poolRa
 	return fitting, exclude
 }
 
-// pool of one interface and family.
-func (n *network) pool(on *nic, fam family, ranges []poolRange, exclude []iprange.Range) *v1alpha1.UnderlayPool {
-	in := &on.subnet.families[fam]
-	out := &v1alpha1.UnderlayPool{
-		TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion().String(), Kind: "UnderlayPool"},
-		ObjectMeta: metav1.ObjectMeta{
-			Name:            PoolName(n.Name, on.NetworkCardIndex, on.DeviceIndex, fam.api(), on.node.Name),
-			Labels:          map[string]string{LabelManagedBy: ManagedBy},
-			OwnerReferences: on.node.owner(),
-		},
-		Spec: v1alpha1.UnderlayPoolSpec{
-			NetworkName: n.Name,
-			NodeName:    on.node.Name,
-			Interface: v1alpha1.PoolInterface{ID: on.ID, MACAddress: strings.ToLower(on.MACAddress),
-				DeviceIndex: on.DeviceIndex, NetworkCardIndex: on.NetworkCardIndex},
-			IPFamily:   fam.api(),
-			Subnet:     in.cidr,
-			Gateway:    in.gateway,
-			Ranges:     make([]v1alpha1.Range, 0, len(ranges)),
-			Allocation: v1alpha1.AllocationEnabled,
-		},
+// pool is the draft, written into a form that has what all pools have in common.
+func (d *draft) pool(out v1alpha1.UnderlayPool) v1alpha1.UnderlayPool {
+	on, in := d.nic, &d.nic.subnet.families[d.fam]
+	out.Name, out.OwnerReferences = d.name, on.node.owner
+	out.Spec = v1alpha1.UnderlayPoolSpec{
+		NetworkName: d.network.Name,
+		NodeName:    on.node.Name,
+		Interface: v1alpha1.PoolInterface{ID: on.ID, MACAddress: strings.ToLower(on.MACAddress),
+			DeviceIndex: on.DeviceIndex, NetworkCardIndex: on.NetworkCardIndex},
+		IPFamily:   d.fam.api(),
+		Subnet:     in.cidr,
+		Gateway:    in.gateway,
+		Ranges:     make([]v1alpha1.Range, 0, len(d.ranges)),
+		Allocation: v1alpha1.AllocationEnabled,
 	}
-	if n.spec.Provider == v1alpha1.ProviderManual {
-		written(out)
+	if d.network.spec.Provider == v1alpha1.ProviderManual {
+		written(&out)
 	}
-	for _, r := range ranges {
+	for _, r := range d.ranges {
 		out.Spec.Ranges = append(out.Spec.Ranges, r.api())
 	}
-	for _, r := range exclude {
+	for _, r := range d.exclude {
 		out.Spec.Exclude = append(out.Spec.Exclude, v1alpha1.Range(r.String()))
 	}
 	return out
 }
 
-// owner is the Node, if the cluster's uid of it is known: the pool then goes with it.
-func (n *node) owner() []metav1.OwnerReference {
+// ownedBy is the Node, if the cluster's uid of it is known: the pool then goes with it.
+func ownedBy(n *v1alpha1.Node) []metav1.OwnerReference {
 	if n.UID == "" {
 		return nil
 	}

@@ -68,10 +68,6 @@ func others(ipams []v1alpha1.OtherIPAM) string {
 
 // nothing says that there is nothing to plan from.
 func (v *view) nothing() Finding {
-	count := 0
-	for range v.nics() {
-		count++
-	}
 	remedy := "assign a prefix to an interface of each node (`aws ec2 assign-private-ip-addresses --ipv4-prefix-count 1 " +
 		"--network-interface-id …`), or give a network with --network FILE"
 	if v.manual {
@@ -79,7 +75,7 @@ func (v *view) nothing() Finding {
 	}
 	return Finding{ID: IDNothingToPropose, Severity: Warning, Object: "inventory",
 		Message: fmt.Sprintf("no network is given, and none of %s on %s carries a prefix or secondary address for pods",
-			Count(count, "interface"), Count(len(v.nodes), "node")),
+			Count(v.count(), "interface"), Count(len(v.nodes), "node")),
 		Remedy: remedy}
 }
 

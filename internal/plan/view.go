@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/underlay-dev/kubectl-underlay/api/v1alpha1"
 	"github.com/underlay-dev/kubectl-underlay/internal/iprange"
 )
@@ -28,6 +30,8 @@ type view struct {
 type node struct {
 	*v1alpha1.Node
 	nics []*nic // by card, device index and id
+	// owner of its pools.
+	owner []metav1.OwnerReference
 }
 
 // nic is an interface of a node with what the cloud bound to it.
@@ -133,8 +137,10 @@ func (n *nic) carries() bool {
 func observe(inv *v1alpha1.Inventory) *view {
 	v := &view{otherIPAM: slices.Sorted(slices.Values(inv.OtherIPAM)), manual: inv.Provider == v1alpha1.ProviderManual}
 	subnets := v.subnets(inv.Subnets)
+	v.nodes = make([]*node, 0, len(inv.Nodes))
 	for i := range inv.Nodes {
-		n := &node{Node: &inv.Nodes[i]}
+		in := &inv.Nodes[i]
+		n := &node{Node: in, nics: make([]*nic, 0, len(in.Interfaces)), owner: ownedBy(in)}
 		for j := range n.Interfaces {
 			n.nics = append(n.nics, v.nic(n, &n.Interfaces[j], subnets))
 		}
@@ -165,6 +171,15 @@ func (v *view) nics() func(yield func(*nic) bool) {
 			}
 		}
 	}
+}
+
+// count of all interfaces.
+func (v *view) count() int {
+	count := 0
+	for _, n := range v.nodes {
+		count += len(n.nics)
+	}
+	return count
 }
 
 func (v *view) nic(n *node, in *v1alpha1.Interface, subnets map[string]*subnet) *nic {
@@ -224,7 +239,7 @@ func (n *nic) bind(fam family, own netip.Addr, secondary []netip.Addr, prefixes 
 // markDoubled notes nodes of one name, and interfaces of one id, or of one position or MAC on a node: pools made from
 // them could not be told apart.
 func (v *view) markDoubled() {
-	ids := map[string]*nic{}
+	ids := make(map[string]*nic, v.count())
 	for n := range v.nics() {
 		if other := ids[n.ID]; other != nil {
 			v.doubled(n, other, "id "+n.ID)
