@@ -22,6 +22,7 @@ import (
 	"github.com/underlay-dev/kubectl-underlay/api/v1alpha1"
 	"github.com/underlay-dev/kubectl-underlay/operator"
 	"github.com/underlay-dev/kubectl-underlay/tests/controlplane"
+	"github.com/underlay-dev/kubectl-underlay/tests/ec2sim"
 )
 
 // wire stands between an operator and the API server.
@@ -177,6 +178,19 @@ func TestPermissionsMissing(t *testing.T) {
 	s.expectCondition(t, network, v1alpha1.ConditionReady, "PoolsReady")
 	if after := s.expect(t, worker1Pool, first, ""); after.Generation != before.Generation {
 		t.Errorf("the pool has changed:\n%s", s.describe(t))
+	}
+}
+
+// TestCredentialsRefused are told with where an operator has its own from.
+func TestCredentialsRefused(t *testing.T) {
+	s := newStage(t)
+	network := s.network(t, "ens5", 0)
+	for credentials, reason := range map[ec2sim.Credentials]string{ec2sim.Unknown: "InvalidCredentials", ec2sim.Expired: "ExpiredCredentials"} {
+		s.cloud.SetCredentials(credentials)
+		o := s.operate(t)
+		c := s.expectCondition(t, network, v1alpha1.ConditionReady, reason)
+		contains(t, c.Message, "IRSA", "Secret underlay-aws")
+		o.stop(t)
 	}
 }
 

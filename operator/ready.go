@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/underlay-dev/kubectl-underlay/api/v1alpha1"
+	"github.com/underlay-dev/kubectl-underlay/internal/cloud"
 	"github.com/underlay-dev/kubectl-underlay/internal/plan"
 )
 
@@ -41,7 +42,7 @@ func (f *networkFacts) ready(status v1alpha1.UnderlayNetworkStatus) verdict {
 	}
 	switch {
 	case f.failure != nil && !manual:
-		text := f.failure.Error()
+		text := asOperators(f.failure)
 		if f.observed {
 			text += "; pools stay as they are meanwhile"
 		}
@@ -56,6 +57,18 @@ func (f *networkFacts) ready(status v1alpha1.UnderlayNetworkStatus) verdict {
 		return not(reasonNoPools, "the network has no pool: no chosen interface holds an address for pods")
 	}
 	return verdict{metav1.ConditionTrue, reasonPoolsReady, f.summary(status)}
+}
+
+// asOperators is a failure of the cloud with what to do about it here: an operator's credentials are not those of whoever
+// reads of it.
+func asOperators(failure *cloud.Error) string {
+	own := *failure
+	switch failure.Reason {
+	case cloud.NoCredentials, cloud.ExpiredCredentials, cloud.InvalidCredentials:
+		own.Remedy = "give the operator others: a role of its node's instance, a role of its service account (IRSA), or the Secret underlay-aws in its " +
+			"namespace, which it reads at its start"
+	}
+	return own.Error()
 }
 
 // before is what an earlier operator has said, until the cloud has answered this one.
