@@ -267,14 +267,14 @@ type ProvisioningMode string
 const (
 	// Observe never writes to the cloud.
 	Observe ProvisioningMode = "Observe"
-	// Manage assigns and unassigns prefixes, and only on interfaces tagged for this cluster.
+	// Manage assigns and unassigns prefixes, and only on interfaces tagged for this cluster. No operator does so yet.
 	Manage ProvisioningMode = "Manage"
 )
 
 // Provisioning says how many free IPv4 addresses the operator keeps on each node.
 // +kubebuilder:validation:XValidation:rule="self.maxFree >= self.minFree + 16",message="maxFree (32 by default) must be at least minFree (8 by default) + 16, as a prefix brings 16 addresses at once"
 type Provisioning struct {
-	// mode is Observe or Manage.
+	// mode is Observe or Manage. This version only observes.
 	// +kubebuilder:default=Observe
 	// +optional
 	Mode ProvisioningMode `json:"mode,omitempty"`

@@ -15,6 +15,7 @@ import (
 // The ids of the checks of how many addresses there are, and can be.
 const (
 	idInstanceAtLimit       = "instance-at-limit"
+	idManageNotBuilt        = "manage-not-built"
 	idMoreAddressesThanPods = "more-addresses-than-pods"
 	idMorePodsThanAddresses = "more-pods-than-addresses"
 )
@@ -22,6 +23,7 @@ const (
 func capacityChecks() []Check {
 	return []Check{
 		{idInstanceAtLimit, "instances have room for more addresses and interfaces", plan.Info, instanceAtLimit},
+		{idManageNotBuilt, "networks ask for what this version does", plan.Warning, manageNotBuilt},
 		{idMoreAddressesThanPods, "addresses do not lie idle", plan.Info, eachCrowd(moreAddressesThanPods)},
 		{idMorePodsThanAddresses, "a node has addresses for all pods that it takes", plan.Warning, eachCrowd(morePodsThanAddresses)},
 	}
@@ -48,7 +50,7 @@ func (c crowd) scarce() (v1alpha1.IPFamily, int64) {
 
 // eachCrowd makes a check of default networks, each with the nodes of which it is known how many pods they take. Pods of
 // other networks are few or many as their users want.
-func eachCrowd(run func(network v1alpha1.UnderlayNetwork, nodes []crowd) *plan.Finding) func(Inputs) []plan.Finding {
+func eachCrowd(run func(nodes []crowd) *plan.Finding) func(Inputs) []plan.Finding {
 	return func(in Inputs) []plan.Finding {
 		var out []plan.Finding
 		all := podCarriers(in)
@@ -56,7 +58,7 @@ func eachCrowd(run func(network v1alpha1.UnderlayNetwork, nodes []crowd) *plan.F
 			if !network.Spec.Default {
 				continue
 			}
-			if f := run(network, crowds(all, network.Name)); f != nil {
+			if f := run(crowds(all, network.Name)); f != nil {
 				f.Object = "network/" + network.Name
 				out = append(out, *f)
 			}
@@ -81,10 +83,20 @@ func crowds(all []carrier, network string) []crowd {
 	return out
 }
 
-func morePodsThanAddresses(network v1alpha1.UnderlayNetwork, nodes []crowd) *plan.Finding {
-	if network.Effective().Provisioning.Mode == v1alpha1.Manage {
-		return nil // the operator gives the node what its pods need
+// manageNotBuilt says of networks whose operator shall assign prefixes that it does not yet.
+func manageNotBuilt(in Inputs) []plan.Finding {
+	var out []plan.Finding
+	for _, n := range in.Plan.Networks {
+		if n.Effective().Provisioning.Mode == v1alpha1.Manage {
+			out = append(out, plan.Finding{ID: idManageNotBuilt, Severity: plan.Warning, Object: "network/" + n.Name,
+				Message: "spec.provisioning.mode is Manage, and this version only observes: it assigns no prefix, and gives none back",
+				Remedy:  "assign prefixes yourself (`aws ec2 assign-private-ip-addresses`), and set mode: Observe"})
+		}
 	}
+	return out
+}
+
+func morePodsThanAddresses(nodes []crowd) *plan.Finding {
 	var short []crowd
 	var names []string
 	for _, c := range nodes {
@@ -106,11 +118,10 @@ func morePodsThanAddresses(network v1alpha1.UnderlayNetwork, nodes []crowd) *pla
 	return &plan.Finding{ID: idMorePodsThanAddresses, Severity: plan.Warning,
 		Message: fmt.Sprintf("more pods than addresses on %d of %s: %s; pods beyond wait for an address (those with hostNetwork need none)",
 			len(short), plan.Count(len(nodes), "node"), plan.Some(names)),
-		Remedy: fmt.Sprintf("assign more (`%s`), let the operator do it (spec.provisioning.mode: Manage), or lower maxPods in the kubelet's configuration, "+
-			"so that the scheduler looks for another node", command)}
+		Remedy: fmt.Sprintf("assign more (`%s`), or lower maxPods in the kubelet's configuration, so that the scheduler looks for another node", command)}
 }
 
-func moreAddressesThanPods(_ v1alpha1.UnderlayNetwork, nodes []crowd) *plan.Finding {
+func moreAddressesThanPods(nodes []crowd) *plan.Finding {
 	var names []string
 	for _, c := range nodes {
 		// Of IPv6 there are always more.

@@ -69,13 +69,9 @@ func capacityCases() []checkCase {
 			severity: plan.Warning, object: "network/main", says: "more pods than addresses on 1 of 2 nodes: node-0001 (32 pods, 16 IPv4",
 		},
 		{
-			id:  idMorePodsThanAddresses, // what nodes take may not be known, or the operator gives more
-			bad: func(s *situation) { s.asDefault(); s.inv.Nodes[0].MaxPods = 110 },
-			good: func(s *situation) {
-				s.asDefault()
-				s.takes(110)
-				s.networks[0].Spec.Provisioning = &v1alpha1.Provisioning{Mode: v1alpha1.Manage}
-			},
+			id:       idMorePodsThanAddresses, // what nodes take may not be known
+			bad:      func(s *situation) { s.asDefault(); s.inv.Nodes[0].MaxPods = 110 },
+			good:     func(s *situation) { s.asDefault() },
 			severity: plan.Warning, object: "network/main", says: "more pods than addresses on 1 of 1 node: node-0000 (110 pods",
 		},
 		{
@@ -90,6 +86,20 @@ func capacityCases() []checkCase {
 			},
 			good:     func(s *situation) { s.asDefault(); s.takes(10) },
 			severity: plan.Warning, object: "network/main", says: "node-0000 (10 pods, 1 IPv6 address)",
+		},
+		{
+			id: idManageNotBuilt,
+			bad: func(s *situation) {
+				s.networks = []v1alpha1.UnderlayNetwork{network("main", func(n *v1alpha1.UnderlayNetworkSpec) {
+					n.Provisioning = &v1alpha1.Provisioning{Mode: v1alpha1.Manage}
+				})}
+			},
+			good: func(s *situation) {
+				s.networks = []v1alpha1.UnderlayNetwork{network("main", func(n *v1alpha1.UnderlayNetworkSpec) {
+					n.Provisioning = &v1alpha1.Provisioning{Mode: v1alpha1.Observe}
+				})}
+			},
+			severity: plan.Warning, object: "network/main", says: "this version only observes",
 		},
 		{
 			id:       idMoreAddressesThanPods,
