@@ -31,7 +31,15 @@ import (
 	"github.com/underlay-dev/kubectl-underlay/cni/ipam"
 )
 
-var interruptions = flag.Int("kills", 600, "how many ADDs and DELs TestCrash ends by kill -9")
+var killsFlag = flag.Int("kills", 0, "how many ADDs and DELs each of TestKill and TestCrash ends by kill -9; 0 for some hundreds")
+
+// kills is how many verbs a test ends by kill -9: as many as the flag says, else its own number.
+func kills(usual int) int {
+	if *killsFlag > 0 {
+		return *killsFlag
+	}
+	return usual
+}
 
 // TestCrash ends ADDs and DELs by kill -9 at random moments: three processes with six sandboxes each, of both families or one, add and delete each of
 // them again and again, and one after the other is killed with all that it has in flight, and begun anew. A sandbox gets either verb next, as from a
@@ -61,7 +69,7 @@ func TestCrash(t *testing.T) {
 	var group sync.WaitGroup
 	for slot := range slots {
 		group.Go(func() {
-			for rounds := 0; c.goOn(*interruptions); rounds++ {
+			for rounds := 0; c.goOn(kills(600)); rounds++ {
 				if err := c.round(t.Context(), pods[slot*each:(slot+1)*each]); err != nil {
 					c.fail(err)
 					return
@@ -74,9 +82,7 @@ func TestCrash(t *testing.T) {
 	}
 	group.Wait()
 	c.look(t)
-	for _, failure := range c.failures {
-		t.Error(failure)
-	}
+	c.report(t)
 	t.Logf("%d verbs were interrupted in %d killed processes, %d ended before", c.interrupted, c.killed, c.ended)
 	for _, p := range pods {
 		must(t, p.del())
@@ -116,6 +122,14 @@ func (c *crash) goOn(limit int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.interrupted < limit && len(c.failures) == 0
+}
+
+// report fails the test with what was found.
+func (c *crash) report(t *testing.T) {
+	t.Helper()
+	for _, failure := range c.failures {
+		t.Error(failure)
+	}
 }
 
 func (c *crash) fail(err error) {
@@ -223,6 +237,9 @@ func (c *crash) look(t *testing.T) {
 			c.fail(fmt.Errorf("%s is on link %s of %s, and held for %q", f.Address, f.Name, f.Namespace, holder[f.Address]))
 		}
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t.Logf("after %d verbs that were interrupted, %d records and %d addresses on links are as they should be, unless an error says otherwise", c.interrupted, len(records), len(found))
 }
 
 // wantNoRules expects the rules that each namespace has from the start, and no others.

@@ -8,19 +8,14 @@ package cni_test
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
-	"net/netip"
 	"os/exec"
-	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/underlay-dev/kubectl-underlay/cni/datapath"
-	"github.com/underlay-dev/kubectl-underlay/cni/ipam"
-	"github.com/underlay-dev/kubectl-underlay/internal/iprange"
 )
 
 // process starts a verb as a process on the node; out gets what it prints.
@@ -57,82 +52,75 @@ func TestProcess(t *testing.T) {
 	wantLinks(t, p.node.Namespace, "ens5", "ens6")
 }
 
-// TestKill ends 200 ADDs and DELs by kill -9 at random moments, eight at a time. At no time has a link an address that the store does not hold; a last
-// DEL of each leaves nothing.
+// TestKill ends ADDs and DELs, each of them a process, by kill -9 at random moments, eight at a time. At no time has a link an address that the store does
+// not hold for it; a last DEL of each leaves nothing.
 func TestKill(t *testing.T) {
-	const kills, workers = 200, 8
+	const workers, each = 8, 12
 	w := newWorld(t)
-	c := master()
-	c.v4 = "172.31.20.0/24"
-	n := w.addNode(t, "master", primary("a"), c)
-	duration := map[string]time.Duration{}
+	card := master()
+	card.v4 = "172.31.20.0/24"
+	n := w.addNode(t, "master", primary("a"), card)
+	longest := map[string]time.Duration{}
 	sample := n.newPod(t, "ens6")
 	for _, verb := range []string{"ADD", "DEL"} {
 		start := time.Now()
 		cmd, err := sample.process(t.Context(), verb, nil)
 		must(t, err)
 		must(t, cmd.Wait())
-		duration[verb] = time.Since(start) * 3 // others run at the same time
+		longest[verb] = min(time.Since(start), time.Second) * 3 // others run at the same time
 	}
-	pods := make([]*pod, kills/2)
-	for i := range pods {
-		pods[i] = n.newPod(t, "ens6")
+	c := &crash{node: n}
+	for range workers * each {
+		c.pods = append(c.pods, n.newPod(t, "ens6"))
 	}
-	var killed atomic.Int64
 	var group sync.WaitGroup
 	for worker := range workers {
 		group.Go(func() {
-			for i := worker; i < len(pods); i += workers {
-				for _, verb := range []string{"ADD", "DEL"} {
-					cmd, err := pods[i].process(t.Context(), verb, nil)
-					if err != nil {
-						t.Error(err)
-						return
-					}
-					timer := time.AfterFunc(rand.N(duration[verb]), func() { _ = cmd.Process.Kill() })
-					if cmd.Wait() != nil {
-						killed.Add(1)
-					}
-					timer.Stop()
+			mine := c.pods[worker*each : (worker+1)*each]
+			for i := 0; c.goOn(kills(200)); i++ {
+				verb := []string{"ADD", "DEL"}[i%2]
+				if err := c.killOne(t, mine[i/2%each], verb, longest[verb]); err != nil {
+					c.fail(err)
+				}
+				if worker == 0 && i%10 == 0 {
+					c.look(t)
 				}
 			}
 		})
 	}
 	group.Wait()
-	t.Logf("%d of %d processes did not live to their end; ADD takes %s, DEL %s", killed.Load(), kills, duration["ADD"]/3, duration["DEL"]/3)
-	if killed.Load() < kills/4 {
-		t.Errorf("only %d of %d were killed in time", killed.Load(), kills)
-	}
-	wantHeld(t, n)
-	for _, p := range pods {
+	c.look(t)
+	c.report(t)
+	t.Logf("%d processes were killed, an ADD within %s and a DEL within %s, and %d ended before", c.killed, longest["ADD"], longest["DEL"], c.ended)
+	for _, p := range c.pods {
 		must(t, p.del())
+		wantLinks(t, p.Namespace)
 	}
 	n.wantStore(t, 0)
 	wantLinks(t, n.Namespace, "ens5", "ens6")
-	for _, p := range pods {
-		wantLinks(t, p.Namespace)
-	}
-	n.addPod(t, "ens6")
+	must(t, n.addPod(t, "ens6").check(t))
 }
 
-// wantHeld expects each address that a link has to be held by the store.
-func wantHeld(t *testing.T, n *node) {
-	t.Helper()
-	found, err := datapath.FoundAddresses()
-	must(t, err)
-	n.store(t, func(s *ipam.Store) {
-		records, err := s.List()
-		must(t, err)
-		var held []netip.Addr
-		for _, r := range records {
-			held = append(held, r.Addresses()...)
-		}
-		for _, f := range found {
-			mine := iprange.Contains(n.file.Pools[0].Ranges, f.Address) || iprange.Contains(n.file.Pools[1].Ranges, f.Address)
-			if mine && !slices.Contains(held, f.Address) {
-				t.Errorf("%s is on link %s of %s, and nobody holds it", f.Address, f.Name, f.Namespace)
-			}
-		}
-		t.Logf("%d records and %d addresses on links were left", len(records), len(found))
-	})
+// killOne starts a verb and kills it, if it still runs by then.
+func (c *crash) killOne(t *testing.T, p *pod, verb string, longest time.Duration) error {
+	cmd, err := p.process(t.Context(), verb, nil)
+	if err != nil {
+		return err
+	}
+	timer := time.AfterFunc(rand.N(longest), func() { _ = cmd.Process.Kill() })
+	defer timer.Stop()
+	err = cmd.Wait()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	exit, _ := errors.AsType[*exec.ExitError](err)
+	switch {
+	case err == nil:
+		c.ended++
+	case exit != nil && exit.Exited():
+		return fmt.Errorf("%s of %s failed by itself: %w", verb, p.args.ContainerID, err)
+	default:
+		c.killed++
+		c.interrupted++
+	}
+	return nil
 }
