@@ -57,6 +57,17 @@ func place(name string) int {
 	return slices.IndexFunc(goals(), func(g goal) bool { return g.name == name })
 }
 
+// missing are the names of rows that are in the list of goals and not among those given.
+func missing(rows []row) []string {
+	var names []string
+	for _, g := range goals() {
+		if !slices.ContainsFunc(rows, func(r row) bool { return r.Name == g.name }) {
+			names = append(names, g.name)
+		}
+	}
+	return names
+}
+
 // goalOf a row; one without limit if the list has none.
 func goalOf(name string) goal {
 	if i := place(name); i >= 0 {

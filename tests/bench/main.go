@@ -12,13 +12,18 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
+
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/underlay-dev/kubectl-underlay/tests/pinned"
 )
@@ -52,10 +57,12 @@ func areas() []area {
 		{"operator", atOnce(measureOperator)},
 		{"agent", atOnce(measureAgent)},
 		{"cni", measureCNI},
+		{"pods", atOnce(measurePods)},
 	}
 }
 
 func main() {
+	log.SetLogger(logr.Discard()) // else controller-runtime complains
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := run(ctx, os.Args[1:])
 	stop()
@@ -77,25 +84,39 @@ func run(ctx context.Context, args []string) error {
 	if len(args) == 1 && args[0] == "-table" {
 		return fillIn(filepath.Join(root, "docs", "benchmarks.md"), folder)
 	}
-	var all []row
-	for _, a := range areas() {
-		if len(args) > 0 && !slices.Contains(args, a.name) {
-			continue
-		}
-		fmt.Fprintf(os.Stderr, "measuring %s\n", a.name)
-		rows, err := measureInto(ctx, folder, a)
-		if err != nil {
-			return fmt.Errorf("area %s: %w", a.name, err)
-		}
-		all = append(all, rows...)
-	}
-	if len(all) == 0 {
+	chosen := slices.DeleteFunc(areas(), func(a area) bool { return len(args) > 0 && !slices.Contains(args, a.name) })
+	if len(chosen) == 0 {
 		return fmt.Errorf("no such area: %v", args)
 	}
-	return printTable(os.Stdout, all)
+	all, err := measureAll(ctx, os.Stderr, folder, chosen)
+	if printed := printTable(os.Stdout, all); printed != nil {
+		return printed
+	}
+	if names := missing(all); len(args) == 0 && len(names) > 0 {
+		fmt.Fprintf(os.Stderr, "not measured: %s\n", strings.Join(names, ", "))
+	}
+	return err
 }
 
-// measureInto measures an area, and writes each row when it is there.
+// measureAll measures areas, whatever becomes of the others, and says how long each took.
+func measureAll(ctx context.Context, progress io.Writer, folder string, chosen []area) (all []row, failed error) {
+	for _, a := range chosen {
+		begun := time.Now()
+		fmt.Fprintf(progress, "measuring %s\n", a.name)
+		rows, err := measureInto(ctx, folder, a)
+		if err != nil {
+			failed = errors.Join(failed, fmt.Errorf("area %s: %w", a.name, err))
+		}
+		all = append(all, rows...)
+		fmt.Fprintf(progress, "%s took %s\n", a.name, time.Since(begun).Round(time.Second))
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return all, failed
+}
+
+// measureInto measures an area, and writes each row when it is there: those that it has had before it failed are good.
 func measureInto(ctx context.Context, folder string, a area) ([]row, error) {
 	var rows []row
 	begun, before := time.Now(), loadAverage()
@@ -103,8 +124,8 @@ func measureInto(ctx context.Context, folder string, a area) ([]row, error) {
 		rows = append(rows, more...)
 		return writeRows(filepath.Join(folder, a.name+".json"), rows)
 	})
-	if err != nil {
+	if len(rows) == 0 {
 		return nil, err
 	}
-	return rows, noteConditions(folder, a.name, begun, before)
+	return rows, errors.Join(err, noteConditions(folder, a.name, begun, before))
 }

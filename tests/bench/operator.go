@@ -73,11 +73,13 @@ func measureOperator(ctx context.Context, progress io.Writer) (rows []row, err e
 		return nil, err
 	}
 	converged := time.Since(start).Seconds()
-	fmt.Fprintf(progress, "  converged in %.0f s\n", converged)
+	fmt.Fprintf(progress, "  %d pools in sync after %.0f s\n", operatorNodes*poolsPerNode, converged)
+	start = time.Now()
 	writes, calls, err := s.steady(ctx)
 	if err != nil {
 		return nil, err
 	}
+	fmt.Fprintf(progress, "  looked on for %.0f s\n", time.Since(start).Seconds())
 	var appeared []float64
 	for i := range newNodes {
 		seconds, err := s.addNode(ctx, s.inventory.Nodes[operatorNodes+i])
@@ -168,7 +170,7 @@ rules:
 
 // populate creates the nodes, and a network for each device index.
 func (s *operatorStage) populate(ctx context.Context, inventory v1alpha1.Inventory) error {
-	fmt.Fprintf(s.progress, "  creating %d nodes\n", len(inventory.Nodes))
+	begun := time.Now()
 	nodes := controlplane.NodesOf(inventory)
 	failed := make(chan error, creators)
 	for i := range creators {
@@ -185,6 +187,7 @@ func (s *operatorStage) populate(ctx context.Context, inventory v1alpha1.Invento
 			return err
 		}
 	}
+	fmt.Fprintf(s.progress, "  %d nodes created in %.0f s\n", len(nodes), time.Since(begun).Seconds())
 	for device := range int32(2) {
 		n := &v1alpha1.UnderlayNetwork{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("ens%d", 5+device)}}
 		n.Spec.InterfaceSelector.DeviceIndexes = []int32{device}

@@ -5,9 +5,13 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -106,6 +110,40 @@ func TestGoals(t *testing.T) {
 				t.Errorf("got %s and %s, want %s and %s", g, g.verdict(tt.row), tt.goal, tt.want)
 			}
 		})
+	}
+}
+
+func TestMissing(t *testing.T) {
+	var rows []row
+	for _, g := range goals() {
+		if g.name != "agent-memory" {
+			rows = append(rows, row{Name: g.name})
+		}
+	}
+	if got := missing(rows); !slices.Equal(got, []string{"agent-memory"}) {
+		t.Errorf("missing are %v", got)
+	}
+}
+
+// TestMeasureAll: an area that fails takes neither its first rows nor the other areas' with it.
+func TestMeasureAll(t *testing.T) {
+	folder := t.TempDir()
+	fails := func(_ context.Context, _ io.Writer, report report) error {
+		return errors.Join(report(newRow("cni-binary-size", "MB", []float64{4.5})), errors.New("no kernel"))
+	}
+	works := func(context.Context, io.Writer) ([]row, error) {
+		return []row{newRow("agent-memory", "MiB", []float64{30})}, nil
+	}
+	var progress bytes.Buffer
+	rows, err := measureAll(t.Context(), &progress, folder, []area{{"cni", fails}, {"agent", atOnce(works)}})
+	if err == nil || !strings.Contains(err.Error(), "area cni: no kernel") || len(rows) != 2 {
+		t.Errorf("got %v and %v", rows, err)
+	}
+	if written, err := readRows(folder); err != nil || len(written) != 2 {
+		t.Errorf("written are %v and %v", written, err)
+	}
+	if !strings.Contains(progress.String(), "agent took ") {
+		t.Errorf("it does not say how long areas took:\n%s", &progress)
 	}
 }
 

@@ -39,10 +39,8 @@ func printTable(out io.Writer, rows []row) error {
 // markdown is the same for a document, in the order of the goals. Rows that nobody has measured are in it too.
 func markdown(rows []row) string {
 	list := slices.Clone(rows)
-	for _, g := range goals() {
-		if !slices.ContainsFunc(rows, func(r row) bool { return r.Name == g.name }) {
-			list = append(list, row{Name: g.name})
-		}
+	for _, name := range missing(rows) {
+		list = append(list, row{Name: name})
 	}
 	slices.SortStableFunc(list, func(x, y row) int { return place(x.Name) - place(y.Name) })
 	var b strings.Builder

@@ -50,6 +50,13 @@ func (c *Cluster) writeNodeFiles(n *Node, folder string) error {
 	return nil
 }
 
+// PeerHandler is containerd's handler, for a RuntimeClass, whose pods get the CNI configuration in PeerConf instead of that in
+// /etc/cni/net.d: two CNIs can be compared on one node at the same time.
+const (
+	PeerHandler = "peer"
+	PeerConf    = "/etc/cni/peer.d"
+)
+
 func containerdConfig() string {
 	return `version = 3
 [plugins."io.containerd.cri.v1.images".pinned_images]
@@ -59,6 +66,12 @@ func containerdConfig() string {
 [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
   runtime_type = "io.containerd.runc.v2"
   [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
+    SystemdCgroup = false
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.` + PeerHandler + `]
+  runtime_type = "io.containerd.runc.v2"
+  cni_conf_dir = "` + PeerConf + `"
+  cni_max_conf_num = 1
+  [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.` + PeerHandler + `.options]
     SystemdCgroup = false
 [plugins."io.containerd.nri.v1.nri"]
   disable = true
