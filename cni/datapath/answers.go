@@ -60,25 +60,47 @@ func (d *Datapath) setAnswers(master link, a Answers) (changed bool, err error) 
 		}
 		return true, errors.Join(d.node.do(deleteAnswers(master.index)...), d.removeFilterPoint(master.index))
 	}
+	lookup, err := a.lookupFilter(master.index)
+	if err != nil {
+		return false, err
+	}
 	gate, err := a.program()
 	if err != nil {
 		return false, err
 	}
-	wanted := answerFilters(master.index, gate)
-	if !slices.ContainsFunc(wanted, func(w filter) bool { return !slices.Contains(found, w) }) {
-		return false, nil
+	tracked := answerFilters(master.index, gate)
+	if slices.Contains(found, lookup) || !slices.ContainsFunc(tracked, func(f filter) bool { return !slices.Contains(found, f) }) {
+		return false, nil // what this kernel can do was found out before
+	}
+	without := d.setLookup(a, lookup)
+	if without == nil {
+		return true, nil
 	}
 	messages := []*message{addFilterPoint(master.index)}
-	for _, f := range wanted {
-		if !slices.Contains(found, f) {
-			messages = append(messages, setFilter(f))
-		}
+	for _, f := range tracked {
+		messages = append(messages, setFilter(f))
 	}
 	if err := d.node.do(messages...); err != nil {
 		// Half of it is of no use, and costs each packet time.
-		return true, errors.Join(fmt.Errorf("interface %s: %w", master.Name, err), d.node.do(deleteAnswers(master.index)...))
+		return true, errors.Join(fmt.Errorf("interface %s: %w (nor is there another way: %w)", master.Name, err, without), d.node.do(deleteAnswers(master.index)...))
 	}
 	return true, nil
+}
+
+// setLookup makes the filter whose program looks up connections, in place of all others.
+func (d *Datapath) setLookup(a Answers, f filter) error {
+	program, err := a.loadLookup()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(program) }()
+	messages := []*message{addFilterPoint(f.index), setLoadedFilter(f, program)}
+	for _, old := range answerFilters(f.index, "") {
+		if old.chain != 0 {
+			messages = append(messages, deleteFilter(old))
+		}
+	}
+	return d.node.do(messages...)
 }
 
 // takeAnswers does for the first pod on an interface since boot what the agent does always. Where it fails, pods lack answers to what comes by NodePorts

@@ -23,6 +23,8 @@ type filter struct {
 	// program is classic BPF. Its result is the verdict; of a filter that leads to another chain it says whether to go there. Filters see packets of
 	// all protocols, and programs look at the frame alone: of what a raw socket sends, the sender chooses the protocol that the kernel believes in.
 	program string
+	// loaded is the name of a program of eBPF that the kernel has, instead of a program here.
+	loaded string
 	// next is the chain that the filter leads to; 0 if it does not.
 	next uint32
 	// action is done on the way to the next chain: actionTrack, actionSettle or none.
@@ -57,7 +59,7 @@ const (
 
 func (f filter) String() string {
 	switch {
-	case f.action != "", f.answers:
+	case f.action != "", f.answers, f.loaded != "":
 		return "the node's filter of what answers by the host leg"
 	case f.redirect != 0:
 		return "the filter that limits what comes in"

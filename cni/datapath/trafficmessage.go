@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/vishvananda/netlink/nl"
@@ -179,6 +180,18 @@ const (
 	answering = 1<<1 | 1<<3 | 1<<5
 )
 
+// setLoadedFilter makes or changes a filter whose program has a descriptor.
+func setLoadedFilter(f filter, program int) *message {
+	m := trafficMessage(unix.RTM_NEWTFILTER, unix.NLM_F_CREATE, f.header(), "add "+f.String())
+	named(m, kindBPF, "cls_bpf")
+	options := nl.NewRtAttr(nl.TCA_OPTIONS, nil)
+	options.AddRtAttr(nl.TCA_BPF_FD, nl.Uint32Attr(uint32(program)))
+	options.AddRtAttr(nl.TCA_BPF_NAME, nl.ZeroTerminated(f.loaded))
+	addRedirection(options.AddRtAttr(nl.TCA_BPF_ACT, nil), toIngress, f.redirect)
+	m.AddData(options)
+	return m
+}
+
 // Directions of a redirection: TCA_EGRESS_REDIR, TCA_INGRESS_REDIR.
 const (
 	toEgress  = 1
@@ -231,10 +244,13 @@ func parseFilter(data []byte) (filter, bool, error) {
 	switch kindOf(attributes) {
 	case kindBPF:
 		f.program = string(options[nl.TCA_BPF_OPS].Value)
+		if name := nl.BytesToString(append(options[nl.TCA_BPF_NAME].Value, 0)); strings.HasPrefix(name, programPrefix) {
+			f.loaded = name
+		}
 		if number(options[nl.TCA_BPF_FLAGS].Value)&nl.TCA_BPF_FLAG_ACT_DIRECT == 0 {
 			err = f.parseActions(options[nl.TCA_BPF_ACT].Value)
 		}
-		return f, f.program != "", err
+		return f, f.program != "" || f.loaded != "", err
 	case kindFlower:
 		f.answers = string(options[flowerStateMask].Value) == string(nl.Uint16Attr(answering))
 		err = f.parseActions(options[nl.TCA_FLOWER_ACT].Value)

@@ -35,20 +35,20 @@ func TestAnswers(t *testing.T) {
 	if o := m.apply(t); o.Answers != nil {
 		t.Fatal(o.Answers)
 	}
-	filters(3)
+	filters(1)
 	if got := sysctl(t, "ipv4/conf/lo/rp_filter"); got != "2" {
 		t.Errorf("lo checks sources strictly (%s), and would drop answers", got)
 	}
 	m.changed()
 	m.Host = New(m.paths, m.Host.log)
 	m.apply(t)
-	filters(3)
+	filters(1)
 	if log := m.changed(); log != "" {
 		t.Errorf("a new agent changed something:\n%s", log)
 	}
 	m.file.Pools[0].Ranges = ranges(range1, "172.31.28.64-172.31.28.77")
 	m.apply(t)
-	filters(3)
+	filters(1)
 	if log := m.changed(); log == "" {
 		t.Error("a new range changed nothing")
 	}
@@ -57,7 +57,7 @@ func TestAnswers(t *testing.T) {
 	filters(0)
 	m.file.Networks[0].HostLeg.Enabled = true
 	m.apply(t)
-	filters(3)
+	filters(1)
 	d, err := datapath.Open(datapath.Options{Folder: m.paths.Store})
 	must(t, err)
 	defer d.Close()
