@@ -8,7 +8,9 @@ package cni
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"slices"
 	"strings"
@@ -142,9 +144,23 @@ func decodeStrictly(data []byte) (*config, error) {
 			return nil, invalid("CNI configuration: the key %s is unknown: allowed are cniVersion, cniVersions, name, type, network, capabilities, runtimeConfig, args and prevResult; "+
 				"all else is set in the UnderlayNetwork", key)
 		}
-		return nil, types.NewError(types.ErrDecodingFailure, fmt.Sprintf("CNI configuration: %v", err), "")
+		return nil, types.NewError(types.ErrDecodingFailure, "CNI configuration: "+unreadable(err), "")
 	}
 	return c, nil
+}
+
+// unreadable says what is wrong with JSON, without the names of our types.
+func unreadable(err error) string {
+	wrong, ok := errors.AsType[*json.UnmarshalTypeError](err)
+	switch {
+	case errors.Is(err, io.EOF):
+		return "it is empty"
+	case !ok:
+		return err.Error()
+	case wrong.Field == "":
+		return "it must be an object, and is of the kind " + wrong.Value
+	}
+	return fmt.Sprintf("the key %s has a value of the kind %s, and must have another", wrong.Field, wrong.Value)
 }
 
 // routes that the pod asks for.

@@ -33,13 +33,16 @@ func TestParseConfig(t *testing.T) {
 		{"GC's attachments", `{` + head + `,"network":"ens6","cni.dev/valid-attachments":[{"containerID":"c","ifname":"eth0"}]}`, 0, ""},
 		{"unknown key", `{` + head + `,"network":"ens6","ipam":{}}`, types.ErrInvalidNetworkConfig, `"ipam" is unknown`},
 		{"unknown bandwidth", `{` + head + `,"network":"ens6","runtimeConfig":{"bandwidth":{"ingresRate":1}}}`, types.ErrInvalidNetworkConfig, `"ingresRate" is unknown`},
-		{"negative bandwidth", `{` + head + `,"network":"ens6","runtimeConfig":{"bandwidth":{"ingressRate":-1}}}`, types.ErrDecodingFailure, "ingressRate"},
+		{"negative bandwidth", `{` + head + `,"network":"ens6","runtimeConfig":{"bandwidth":{"ingressRate":-1}}}`, types.ErrDecodingFailure, "the key runtimeConfig.bandwidth.ingressRate has a value of the kind number -1, and must have another"},
 		{"capability mac", `{` + head + `,"network":"ens6","runtimeConfig":{"mac":"02:00:00:00:00:01"}}`, types.ErrUnsupportedField, "do not ask for another"},
 		{"MAC by args", `{` + head + `,"network":"ens6","args":{"cni":{"mac":"02:00:00:00:00:01"}}}`, types.ErrUnsupportedField, "do not ask for another"},
 		{"other capability data", `{` + head + `,"network":"ens6","runtimeConfig":{"portMappings":[]}}`, types.ErrInvalidNetworkConfig, `"portMappings" is unknown`},
 		{"no network", `{` + head + `}`, types.ErrInvalidNetworkConfig, "names no network"},
 		{"other type", `{"cniVersion":"1.0.0","name":"n","type":"ipvlan","network":"ens6"}`, types.ErrInvalidNetworkConfig, `"ipvlan"`},
-		{"wrong kind of value", `{` + head + `,"network":5}`, types.ErrDecodingFailure, "network"},
+		{"wrong kind of value", `{` + head + `,"network":5}`, types.ErrDecodingFailure, "the key network has a value of the kind number, and must have another"},
+		{"wrong kind of value inside args", `{` + head + `,"network":"ens6","args":{"cni":[]}}`, types.ErrDecodingFailure, "cni has a value of the kind array"},
+		{"no object", `[]`, types.ErrDecodingFailure, "it must be an object, and is of the kind array"},
+		{"empty", ``, types.ErrDecodingFailure, "it is empty"},
 		{"half", `{` + head, types.ErrDecodingFailure, "unexpected EOF"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strconv"
+	"strings"
 
 	"github.com/containernetworking/cni/pkg/types"
 
@@ -37,9 +39,22 @@ func explain(err error) error {
 		return nil
 	}
 	if known, ok := errors.AsType[*types.Error](err); ok && known == err { //nolint:errorlint // a wrapped one would lose what is around it
-		return err
+		return types.NewError(known.Code, printable(known.Msg), printable(known.Details))
 	}
-	return types.NewError(code(err), err.Error(), "")
+	return types.NewError(code(err), printable(err.Error()), "")
+}
+
+// printable makes one line of a text, which no terminal takes for commands: what strangers wrote may stand in it, and events show it.
+func printable(text string) string {
+	var line strings.Builder
+	for _, r := range strings.ReplaceAll(text, "\n", "; ") {
+		if strconv.IsPrint(r) { // as is the sign for what is no UTF-8
+			line.WriteRune(r)
+		} else {
+			line.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+	}
+	return line.String()
 }
 
 func code(err error) uint {

@@ -8,8 +8,10 @@ package cni
 import (
 	"errors"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/containernetworking/cni/pkg/types"
 )
@@ -64,13 +66,18 @@ func FuzzParseArgs(f *testing.F) {
 	})
 }
 
-// wantCodeOf expects nil, or an error with a code and a text.
+// wantCodeOf expects nil, or an error with a code and a text that can be shown.
 func wantCodeOf(t *testing.T, err error) {
 	t.Helper()
 	if err == nil {
 		return
 	}
-	if e, ok := errors.AsType[*types.Error](err); !ok || e.Code == 0 || e.Msg == "" {
+	e, ok := errors.AsType[*types.Error](explain(err))
+	if !ok || e.Code == 0 || e.Code == types.ErrInternal || e.Msg == "" {
 		t.Errorf("error %v has no code or text", err)
+	}
+	strange := func(r rune) bool { return !strconv.IsPrint(r) }
+	if !utf8.ValidString(e.Msg) || strings.ContainsFunc(e.Msg, strange) || strings.Contains(e.Msg, "Go value") || strings.Contains(e.Msg, "Go struct") {
+		t.Errorf("an event with %q cannot be read", e.Msg)
 	}
 }

@@ -149,7 +149,7 @@ func (c *config) previous() (*types100.Result, error) {
 		return nil, nil //nolint:nilnil // none
 	}
 	invalid := func(err error) error {
-		return types.NewError(types.ErrDecodingFailure, fmt.Sprintf("CNI configuration %s: prevResult: %v", c.Name, err), "")
+		return types.NewError(types.ErrDecodingFailure, fmt.Sprintf("CNI configuration %s: prevResult: %s", c.Name, unreadable(err)), "")
 	}
 	var raw map[string]any
 	if err := json.Unmarshal(c.PrevResult, &raw); err != nil {
