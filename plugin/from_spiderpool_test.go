@@ -86,6 +86,7 @@ func TestFromSpiderpoolMistakes(t *testing.T) {
 		{"file alone", "init --from-file x", []string{"--from-file goes with --from spiderpool"}},
 		{"report alone", "init --report json", []string{"--report goes with --from spiderpool"}},
 		{"for", "init --from spiderpool --for spiderpool --export --inventory " + walkthrough, []string{"exclude each other"}},
+		{"default", "init --from spiderpool --default=yes", []string{"not for those of --from spiderpool", "kubectl patch underlaynetwork"}},
 		{"no file", "init --from spiderpool --from-file nowhere --export --inventory " + walkthrough, []string{"nowhere", "no such file"}},
 		{"empty folder", "init --from spiderpool --from-file " + t.TempDir() + " --export --inventory " + walkthrough, []string{"no yaml or json file"}},
 		{"nothing", "init --from spiderpool --from-file " + empty + " --export --inventory " + walkthrough, []string{"no SpiderIPPool and no SpiderMultusConfig"}},

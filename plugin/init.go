@@ -107,6 +107,10 @@ func (o initOptions) validate(cmd *cobra.Command) error {
 	if cmd.Flags().Changed("ipv6-limit") && o.to.name != forSpiderpool {
 		return usage("--ipv6-limit goes with --for %s: underlay pools hold whole prefixes", forSpiderpool)
 	}
+	if o.over.from != "" && o.from.asDefault == "yes" {
+		return usage("--default is for a proposed network, not for those of --from %s: set spec.default in what --export prints, "+
+			"or afterwards with `kubectl patch underlaynetwork NAME --type merge -p '{\"spec\":{\"default\":true}}'`", o.over.from)
+	}
 	if o.timeout <= 0 {
 		return usage("--timeout=%s is not allowed; use more than 0", o.timeout)
 	}
