@@ -175,6 +175,14 @@ func (r *removal) notes() []string {
 	return out
 }
 
+// stays says what no step undoes. docs/reference/agent.md says why.
+func (r *removal) stays() string {
+	if len(r.agents)+len(r.seen.Reports) == 0 {
+		return "left as it is: the cloud"
+	}
+	return "left as they are: the cloud and, until nodes boot again, what agents have set there: forwarding, rp_filter of lo, accept_ra of links, pools' interfaces up with their MTU"
+}
+
 // removalStep is one step, which says what it did.
 type removalStep struct {
 	name string

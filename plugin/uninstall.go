@@ -35,7 +35,8 @@ CRDs and the namespace underlay-system with all that is in it.
 As long as pods hold addresses it refuses: their network would break when they are deleted. --force removes all the same,
 and leaves the CNI on nodes with such pods, whose end needs it. Running it again completes what an earlier run left.
 
-Nothing is changed in the cloud. Of the nodes' settings, forwarding stays on: others may count on it by now.
+Nothing is changed in the cloud. What agents have set on nodes stays until these boot again, since others may count on it
+by now: forwarding, lo's rp_filter, accept_ra of links, and that the pools' interfaces are up, with their MTU.
 
 Where networks or CRDs come from git, stop that first, or they come back; --keep-crds leaves the CRDs to who manages them.`,
 		Example: `  # See what would go
@@ -102,7 +103,7 @@ func (g *global) uninstall(ctx context.Context, o uninstallOptions) error {
 	}
 	err = within(ctx, o.timeout, func(ctx context.Context) error { return g.remove(ctx, r) })
 	if err == nil {
-		g.chatter().Note("left as they are: the cloud, and the nodes' forwarding of packets")
+		g.chatter().Note(r.stays())
 	}
 	return err
 }

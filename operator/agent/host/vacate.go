@@ -19,7 +19,7 @@ import (
 
 // Vacate takes everything of ours from the machine, for when there is no network any more, and says what the machine is like then. While pods hold
 // addresses it does nothing, since their end needs it, and says that the machine is not vacant. Changed settings stay, for others may count on them by
-// now, and interfaces stay up. Addresses that rest are forgotten.
+// now, and interfaces stay up; docs/reference/agent.md lists what stays. Addresses that rest are forgotten.
 func (h *Host) Vacate(ctx context.Context) (Observation, error) {
 	vacant, err := h.vacate(ctx)
 	if err != nil {
