@@ -78,6 +78,12 @@ func TestMistakesInPools(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.network(t, "ens5", 0)
+	elsewhere := &v1alpha1.UnderlayNetwork{ObjectMeta: metav1.ObjectMeta{Name: "rack2"}, Spec: v1alpha1.UnderlayNetworkSpec{
+		Provider: v1alpha1.ProviderManual, InterfaceSelector: v1alpha1.InterfaceSelector{Names: []string{"eth2"}},
+		NodeSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"kubernetes.io/hostname": "rack2-a"}}}}
+	if err := s.client.Create(t.Context(), elsewhere); err != nil {
+		t.Fatal(err)
+	}
 	s.operate(t)
 	spec := v1alpha1.UnderlayPoolSpec{NetworkName: "eth1", NodeName: "rack1-a", IPFamily: v1alpha1.IPv4, Subnet: "10.20.0.0/24", Gateway: "10.20.0.254",
 		Interface: v1alpha1.PoolInterface{MACAddress: "3c:fd:fe:00:0a:02", DeviceIndex: 2}, Ranges: []v1alpha1.Range{"10.20.0.128/28"}}
@@ -99,6 +105,7 @@ func TestMistakesInPools(t *testing.T) {
 			s.Subnet, s.Gateway, s.Ranges = "10.10.0.0/24", "10.10.0.1", []v1alpha1.Range{"10.10.0.8/29"}
 		}, "HasNodeAddress", []string{"10.10.0.11, which is node rack1-a's own"}},
 		{"no-node", func(s *v1alpha1.UnderlayPoolSpec) { s.NodeName = "rack9" }, "NodeNotFound", []string{"no node rack9", "join the node"}},
+		{"not-selected", func(s *v1alpha1.UnderlayPoolSpec) { s.NetworkName = "rack2" }, "NodeNotSelected", []string{"network rack2 is not for node rack1-a", "label the node"}},
 		{"no-network", func(s *v1alpha1.UnderlayPoolSpec) { s.NetworkName = "eth9" }, "NetworkNotFound", []string{"create UnderlayNetwork eth9 with provider Manual"}},
 		{"derived", func(s *v1alpha1.UnderlayPoolSpec) { s.NetworkName = "ens5" }, "NotDerived", []string{"network ens5 derives"}},
 		{"no-interface", func(s *v1alpha1.UnderlayPoolSpec) { s.NodeName = "rack1-b" }, "InterfaceNotFound", []string{"it has 3c:fd:fe:00:0b:01 (eth1)"}},

@@ -53,6 +53,8 @@ func (f *networkFacts) ready(status v1alpha1.UnderlayNetworkStatus) verdict {
 		return not(f.attachment.reason, f.attachment.message)
 	case status.Pools == 0 && len(f.findings) > 0:
 		return not(plan.Words(f.findings[0].ID), f.findings[0].Message+"; "+f.findings[0].Remedy)
+	case status.Pools == 0 && manual:
+		return not(reasonNoPools, "the network has no pool, and of provider Manual they are yours to write: `kubectl underlay pools generate` makes them from an inventory file")
 	case status.Pools == 0:
 		return not(reasonNoPools, "the network has no pool: no chosen interface holds an address for pods")
 	}

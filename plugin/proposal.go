@@ -124,6 +124,10 @@ func (p *proposal) blocked() error {
 	if len(p.plan.Networks) == 0 && p.world.migrated != nil {
 		return fmt.Errorf("nothing could be taken over; the report says why, object by object")
 	}
+	if len(p.plan.Networks) == 0 && p.world.inventory.Provider == v1alpha1.ProviderManual {
+		return fmt.Errorf("no interface has addresses for pods: write them as `ranges:` into the interfaces of an inventory file " +
+			"(`kubectl underlay inspect --provider Manual -o yaml` begins one), or choose interfaces with --network FILE")
+	}
 	if len(p.plan.Networks) == 0 {
 		return fmt.Errorf("no interface holds addresses for pods: assign a prefix or secondary addresses to the nodes' interfaces, " +
 			"or choose interfaces with --network FILE; `kubectl underlay inspect` shows what is there")

@@ -35,6 +35,8 @@ type crowd struct {
 	node      *v1alpha1.Node
 	nic       *v1alpha1.Interface
 	addresses map[v1alpha1.IPFamily]int64
+	// manual: no cloud binds the addresses, a user writes the pools.
+	manual bool
 }
 
 // scarce is the family of which there are fewest, and how many.
@@ -58,7 +60,7 @@ func eachCrowd(run func(nodes []crowd) *plan.Finding) func(Inputs) []plan.Findin
 			if !network.Spec.Default {
 				continue
 			}
-			if f := run(crowds(all, network.Name)); f != nil {
+			if f := run(crowds(all, &network)); f != nil {
 				f.Object = "network/" + network.Name
 				out = append(out, *f)
 			}
@@ -67,16 +69,16 @@ func eachCrowd(run func(nodes []crowd) *plan.Finding) func(Inputs) []plan.Findin
 	}
 }
 
-func crowds(all []carrier, network string) []crowd {
+func crowds(all []carrier, network *v1alpha1.UnderlayNetwork) []crowd {
 	var out []crowd
 	for _, c := range all {
-		if c.network != network || c.node.MaxPods == 0 {
+		if c.network != network.Name || c.node.MaxPods == 0 {
 			continue
 		}
 		i := slices.IndexFunc(out, func(o crowd) bool { return o.node == c.node })
 		if i < 0 {
 			i = len(out)
-			out = append(out, crowd{c.node, c.nic, map[v1alpha1.IPFamily]int64{}})
+			out = append(out, crowd{c.node, c.nic, map[v1alpha1.IPFamily]int64{}, network.Spec.Provider == v1alpha1.ProviderManual})
 		}
 		out[i].addresses[c.family] = min(out[i].addresses[c.family]+iprange.Size(c.pods), iprange.MaxSize)
 	}
@@ -108,17 +110,24 @@ func morePodsThanAddresses(nodes []crowd) *plan.Finding {
 	if len(short) == 0 {
 		return nil
 	}
-	first := short[0]
-	family, n := first.scarce()
-	more := (int64(first.node.MaxPods) - n + 15) / 16
-	command := fmt.Sprintf("aws ec2 assign-private-ip-addresses --network-interface-id %s --ipv4-prefix-count %d", first.nic.ID, more)
-	if family == v1alpha1.IPv6 {
-		command = fmt.Sprintf("aws ec2 assign-ipv6-addresses --network-interface-id %s --ipv6-prefix-count 1", first.nic.ID)
-	}
 	return &plan.Finding{ID: idMorePodsThanAddresses, Severity: plan.Warning,
 		Message: fmt.Sprintf("more pods than addresses on %d of %s: %s; pods beyond wait for an address (those with hostNetwork need none)",
 			len(short), plan.Count(len(nodes), "node"), plan.Some(names)),
-		Remedy: fmt.Sprintf("assign more (`%s`), or lower maxPods in the kubelet's configuration, so that the scheduler looks for another node", command)}
+		Remedy: short[0].more() + ", or lower maxPods in the kubelet's configuration, so that the scheduler looks for another node"}
+}
+
+// more says how to give the node the addresses that it lacks.
+func (c crowd) more() string {
+	family, n := c.scarce()
+	switch {
+	case c.manual:
+		return "write more into spec.ranges of the nodes' pools"
+	case family == v1alpha1.IPv6:
+		return fmt.Sprintf("assign more (`aws ec2 assign-ipv6-addresses --network-interface-id %s --ipv6-prefix-count 1`)", c.nic.ID)
+	}
+	const perPrefix = 16
+	lacking := (int64(c.node.MaxPods) - n + perPrefix - 1) / perPrefix
+	return fmt.Sprintf("assign more (`aws ec2 assign-private-ip-addresses --network-interface-id %s --ipv4-prefix-count %d`)", c.nic.ID, lacking)
 }
 
 func moreAddressesThanPods(nodes []crowd) *plan.Finding {
@@ -134,7 +143,7 @@ func moreAddressesThanPods(nodes []crowd) *plan.Finding {
 	}
 	return &plan.Finding{ID: idMoreAddressesThanPods, Severity: plan.Info,
 		Message: fmt.Sprintf("at least twice as many IPv4 addresses as pods on %d of %s: %s", len(names), plan.Count(len(nodes), "node"), plan.Some(names)),
-		Remedy:  "unassign prefixes that other nodes could use, or raise maxPods in the kubelet's configuration"}
+		Remedy:  "give those that other nodes could use back (prefixes in a cloud; spec.ranges of pools that you wrote), or raise maxPods in the kubelet's configuration"}
 }
 
 // instanceAtLimit looks at what EC2 lets an instance have, where the inventory says it of the type.

@@ -37,9 +37,8 @@ type checkCase struct {
 	object, says string
 }
 
-// TestChecks has a case for each id.
-func TestChecks(t *testing.T) {
-	tests := []checkCase{
+func planCases() []checkCase {
+	return []checkCase{
 		{
 			id:       plan.IDAddressOnTwoInterfaces,
 			bad:      func(s *situation) { s.nic(0).IPv4Prefixes = s.nic(1).IPv4Prefixes },
@@ -351,10 +350,12 @@ func TestChecks(t *testing.T) {
 			severity: plan.Error, object: "interface/eni-0001-0 (node-0001)", says: "subnet-x is not in the inventory",
 		},
 	}
+}
+
+// TestChecks has a case for each id.
+func TestChecks(t *testing.T) {
 	tested := map[string]bool{}
-	tests = append(tests, writtenCases()...)
-	for _, tt := range slices.Concat(tests, installCases(), hostCases(), egressCases(), groupCases(), aclCases(),
-		capacityCases(), spaceCases(), mtuCases(), peerCases()) {
+	for _, tt := range cases() {
 		tested[tt.id] = true
 		t.Run(tt.id, func(t *testing.T) {
 			bad, good := fine(), fine()

@@ -198,6 +198,9 @@ func natInOtherZone(w wayOut) *plan.Finding {
 
 // sourceDestCheckOff: all that pods send has an address of their interface, so that nothing needs the check off.
 func sourceDestCheckOff(in Inputs) []plan.Finding {
+	if in.Inventory.Provider == v1alpha1.ProviderManual {
+		return nil // it is EC2's
+	}
 	var out []plan.Finding
 	seen := map[string]bool{}
 	for _, c := range podCarriers(in) {

@@ -5,6 +5,7 @@ package check
 
 import (
 	"net/netip"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -67,4 +68,10 @@ func prefixes(s ...string) []netip.Prefix {
 		out = append(out, netip.MustParsePrefix(p))
 	}
 	return out
+}
+
+// cases are one for each id at least.
+func cases() []checkCase {
+	return slices.Concat(planCases(), writtenCases(), installCases(), hostCases(), egressCases(), groupCases(), aclCases(), capacityCases(), spaceCases(), mtuCases(),
+		peerCases())
 }

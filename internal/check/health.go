@@ -32,7 +32,7 @@ func healthChecks() []Check {
 		{IDNetworkNotReady, "networks are ready", plan.Error, installed(networkNotReady)},
 		{IDNodeWithoutCNI, "nodes have a CNI", plan.Error, inCluster(nodeWithoutCNI)},
 		{IDPoolExhausted, "pools have free addresses", plan.Error, inCluster(poolCondition(IDPoolExhausted, v1alpha1.ConditionExhausted, metav1.ConditionTrue, plan.Error,
-			"assign another prefix to its interface, or start fewer pods on its node; `kubectl underlay pools` shows the others"))},
+			"give its interface more addresses (another prefix in a cloud; spec.ranges of a pool that you wrote), or start fewer pods on its node; `kubectl underlay pools` shows the others"))},
 		{IDPoolInvalid, "pools are valid", plan.Error, inCluster(poolCondition(IDPoolInvalid, v1alpha1.ConditionValid, metav1.ConditionFalse, plan.Error,
 			"correct the pool, or the network that it is made from; until then it hands out nothing"))},
 		{IDPoolNotAsPlanned, "the operator has made pools as planned", plan.Warning, installed(poolNotAsPlanned)},

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/underlay-dev/kubectl-underlay/api/v1alpha1"
+	"github.com/underlay-dev/kubectl-underlay/internal/iprange"
 	"github.com/underlay-dev/kubectl-underlay/internal/plan"
 )
 
@@ -95,7 +96,7 @@ func machineOf(in Inputs, node *v1alpha1.Node, families map[string][]v1alpha1.IP
 
 // addressClaimed: ec2-net-utils and NetworkManager's cloud setup put an interface's secondary addresses on the host's link. The node then answers for
 // them, and pods get none of them.
-func addressClaimed(_ Inputs, m machine) *plan.Finding {
+func addressClaimed(in Inputs, m machine) *plan.Finding {
 	var claimed []string
 	for _, text := range m.Addresses {
 		a, err := netip.ParseAddr(text)
@@ -111,10 +112,14 @@ func addressClaimed(_ Inputs, m machine) *plan.Finding {
 	if len(claimed) == 0 {
 		return nil
 	}
-	return &plan.Finding{ID: idAddressClaimedByHost, Severity: plan.Warning,
+	f := &plan.Finding{ID: idAddressClaimedByHost, Severity: plan.Warning,
 		Message: "the host itself has addresses that are for pods, so no pod gets them: " + plan.Some(claimed),
-		Remedy: "keep the host's tools from it: `systemctl disable --now nm-cloud-setup.timer nm-cloud-setup.service` (NetworkManager), " +
-			"or `systemctl disable --now 'refresh-policy-routes@*.timer'` and `systemctl mask refresh-policy-routes@.timer policy-routes@.service` (amazon-ec2-net-utils); then remove the addresses with `ip address del`"}
+		Remedy:  "remove them with `ip address del`, and from what configures the host's links at boot; or take them out of the pools"}
+	if in.Inventory.Provider == v1alpha1.ProviderAWS {
+		f.Remedy = "keep the host's tools from it: `systemctl disable --now nm-cloud-setup.timer nm-cloud-setup.service` (NetworkManager), " +
+			"or `systemctl disable --now 'refresh-policy-routes@*.timer'` and `systemctl mask refresh-policy-routes@.timer policy-routes@.service` (amazon-ec2-net-utils); then remove the addresses with `ip address del`"
+	}
+	return f
 }
 
 // forPods says whether an interface's address could be a pod's.
@@ -123,7 +128,11 @@ func forPods(nic *v1alpha1.Interface, a netip.Addr) bool {
 		return false
 	}
 	in := func(p netip.Prefix) bool { return p.Contains(a) }
-	return slices.Contains(nic.SecondaryIPv4, a) || slices.Contains(nic.SecondaryIPv6, a) || slices.ContainsFunc(nic.IPv4Prefixes, in) || slices.ContainsFunc(nic.IPv6Prefixes, in)
+	written := func(text string) bool {
+		r, err := iprange.Parse(text)
+		return err == nil && r.Contains(a)
+	}
+	return slices.ContainsFunc(nic.Ranges, written) || slices.Contains(nic.SecondaryIPv4, a) || slices.Contains(nic.SecondaryIPv6, a) || slices.ContainsFunc(nic.IPv4Prefixes, in) || slices.ContainsFunc(nic.IPv6Prefixes, in)
 }
 
 // arpIgnored: new network namespaces inherit the setting; from 4 on it is reserved, and 8 answers nothing. (Linux, Documentation/networking/ip-sysctl.)
@@ -211,9 +220,12 @@ func withoutIPv6(in Inputs, m machine) *plan.Finding {
 	if own || !m.legs[v1alpha1.IPv6] || !servesIPv6(in) {
 		return nil
 	}
+	remedy := "give the node's primary interface an IPv6 address"
+	if in.Inventory.Provider == v1alpha1.ProviderAWS {
+		remedy += ": `aws ec2 assign-ipv6-addresses --network-interface-id eni-… --ipv6-address-count 1`, and let the host take it by DHCPv6"
+	}
 	return &plan.Finding{ID: idNodeWithoutIPv6, Severity: plan.Warning,
-		Message: "the node has no IPv6 address of its own, so its pods reach no service by IPv6",
-		Remedy:  "assign an IPv6 address to the node's primary interface, for instance `aws ec2 assign-ipv6-addresses --network-interface-id eni-… --ipv6-address-count 1`, and let the host take it by DHCPv6"}
+		Message: "the node has no IPv6 address of its own, so its pods reach no service by IPv6", Remedy: remedy}
 }
 
 // servesIPv6 says whether the cluster's services have IPv6 addresses.

@@ -29,6 +29,7 @@ func manualChecks() []Check {
 		mistake(plan.IDPoolInterfaceNotFound, "a pool's interface is on its node"),
 		mistake(plan.IDPoolNetworkNotFound, "a pool's network exists"),
 		mistake(plan.IDPoolNodeNotFound, "a pool's node exists"),
+		mistake(plan.IDPoolNodeNotSelected, "a pool's node is one of its network's"),
 		mistake(plan.IDPoolNotDerived, "users write pools for Manual networks alone"),
 	}
 }

@@ -5,6 +5,10 @@ package check
 
 import (
 	"net/netip"
+	"regexp"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/underlay-dev/kubectl-underlay/api/v1alpha1"
 	"github.com/underlay-dev/kubectl-underlay/internal/plan"
@@ -71,6 +75,13 @@ func writtenCases() []checkCase {
 		of(plan.IDPoolNodeNotFound, "the cluster has no node node-7",
 			func(_ *v1alpha1.UnderlayNetwork, p *v1alpha1.UnderlayPool) { p.Spec.NodeName = "node-7" },
 			func(_ *v1alpha1.UnderlayNetwork, _ *v1alpha1.UnderlayPool) {}),
+		of(plan.IDPoolNodeNotSelected, "network lab is not for node node-0000",
+			func(n *v1alpha1.UnderlayNetwork, _ *v1alpha1.UnderlayPool) {
+				n.Spec.NodeSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"kubernetes.io/hostname": "node-0001"}}
+			},
+			func(n *v1alpha1.UnderlayNetwork, _ *v1alpha1.UnderlayPool) {
+				n.Spec.NodeSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"kubernetes.io/hostname": "node-0000"}}
+			}),
 		of(plan.IDPoolNotDerived, "network lab derives its pools",
 			func(n *v1alpha1.UnderlayNetwork, _ *v1alpha1.UnderlayPool) { n.Spec.Provider = v1alpha1.ProviderAWS },
 			func(n *v1alpha1.UnderlayNetwork, p *v1alpha1.UnderlayPool) {
@@ -87,5 +98,54 @@ func writtenCases() []checkCase {
 				s.inv.Provider = v1alpha1.ProviderManual
 				s.inv.Subnets[0].Gateway, s.inv.Subnets[0].IPv6Gateway = netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("fe80::1")
 			}},
+	}
+}
+
+// outsideClouds makes of the inventory what a user writes where there is no cloud, with the same mistakes.
+func (s *situation) outsideClouds() {
+	manual := v1alpha1.Inventory{Provider: v1alpha1.ProviderManual, Nodes: s.inv.Nodes, Subnets: s.inv.Subnets}
+	for i := range manual.Subnets {
+		manual.Subnets[i].Gateway, manual.Subnets[i].IPv6Gateway = netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("fe80::1")
+	}
+	for i := range manual.Nodes {
+		for j := range manual.Nodes[i].Interfaces {
+			nic := &manual.Nodes[i].Interfaces[j]
+			for _, p := range append(nic.IPv4Prefixes, nic.IPv6Prefixes...) {
+				nic.Ranges = append(nic.Ranges, p.String())
+			}
+			for _, a := range append(nic.SecondaryIPv4, nic.SecondaryIPv6...) {
+				nic.Ranges = append(nic.Ranges, a.String())
+			}
+			nic.IPv4Prefixes, nic.IPv6Prefixes, nic.SecondaryIPv4, nic.SecondaryIPv6, nic.Tags = nil, nil, nil, nil, nil
+		}
+	}
+	s.inv, s.unread, s.asked = manual, nil, false
+	for _, networks := range [][]v1alpha1.UnderlayNetwork{s.networks, s.cluster.Networks} {
+		for i := range networks {
+			networks[i].Spec.Provider, networks[i].Spec.Provisioning = v1alpha1.ProviderManual, nil
+		}
+	}
+}
+
+// TestNoCloudIsNamedOutsideOne: what is to be done about the same mistakes needs no cloud where there is none.
+func TestNoCloudIsNamedOutsideOne(t *testing.T) {
+	cloudy := regexp.MustCompile(`EC2|AWS|\baws |VPC|\bENI`)
+	said := map[string]bool{}
+	for _, c := range cases() {
+		s := fine()
+		c.bad(s)
+		if s.cluster == nil {
+			s.cluster = &Cluster{}
+		}
+		s.outsideClouds()
+		for _, f := range s.findings() {
+			said[f.ID] = true
+			if text := f.Message + "; " + f.Remedy; cloudy.MatchString(text) {
+				t.Errorf("%s %s: %s", f.ID, f.Object, text)
+			}
+		}
+	}
+	if len(said) < 30 {
+		t.Errorf("the mistakes that are made show %d findings alone: %v", len(said), said)
 	}
 }

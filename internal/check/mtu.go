@@ -105,7 +105,7 @@ func mtuBelowIPv6(s sized) *plan.Finding {
 	}
 	return &plan.Finding{ID: idMTUBelowIPv6, Severity: plan.Error,
 		Message: fmt.Sprintf("IPv6 needs links of %d bytes; interfaces with IPv6 pods that carry less: %s", smallestIPv6, where(low)),
-		Remedy:  "`ip link set dev <link> mtu 9001` on the nodes (and where they set it at boot), or leave IPv6 out of the network's spec.ipFamilies"}
+		Remedy:  "`ip link set dev <link> mtu 1500`, or more where the network carries it, on the nodes (and where they set it at boot), or leave IPv6 out of the network's spec.ipFamilies"}
 }
 
 func mtuDiffers(s sized) *plan.Finding {

@@ -99,11 +99,15 @@ func peerInterfaceShared(in Inputs, peer Peer) []plan.Finding {
 			continue
 		}
 		seen[nic.MACAddress] = true
+		wherever := "`ip link` there shows its MAC address " + nic.MACAddress
+		if in.Inventory.Provider == v1alpha1.ProviderAWS {
+			wherever = "`aws ec2 describe-network-interfaces --network-interface-ids " + nic.ID + "`"
+		}
 		out = append(out, plan.Finding{ID: idPeerInterfaceShared, Severity: plan.Error, Object: fmt.Sprintf("interface/%s (%s)", nic.ID, ours.Spec.NodeName),
 			Message: fmt.Sprintf("cluster %s has a pool of it too: %s on node %s, as this one has %s; both would hand out its addresses",
 				peer.Context, other.Name, other.Spec.NodeName, ours.Name),
-			Remedy: fmt.Sprintf("see which instance the interface is attached to (`aws ec2 describe-network-interfaces --network-interface-ids %s`); "+
-				"if that is node %s of this cluster, `kubectl --context %s delete underlaypool %s`, else delete %s here", nic.ID,
+			Remedy: fmt.Sprintf("see which machine has the interface (%s); "+
+				"if that is node %s of this cluster, `kubectl --context %s delete underlaypool %s`, else delete %s here", wherever,
 				ours.Spec.NodeName, peer.Context, other.Name, ours.Name)})
 	}
 	return out

@@ -71,7 +71,7 @@ func otherThan(n *nic, candidates ...*address) *address {
 }
 
 // sift turns what the cloud bound to the interface into ranges for pods, and notes why the rest is left out.
-func (n *nic) sift() {
+func (v *view) sift(n *nic) {
 	if n.subnet == nil {
 		if len(n.addresses) > 0 {
 			n.noSubnet()
@@ -84,7 +84,7 @@ func (n *nic) sift() {
 		a := &n.addresses[i]
 		if a.src == primary {
 			if a.other != nil {
-				n.shared(a)
+				v.shared(a)
 			}
 			continue
 		}
@@ -93,9 +93,9 @@ func (n *nic) sift() {
 		case !network.IsValid():
 			missing[a.fam] = true
 		case !network.Covers(a.Range):
-			n.outside(a, network)
+			v.outside(a, network)
 		case a.other != nil:
-			n.shared(a)
+			v.shared(a)
 		case slices.ContainsFunc(prefixes, func(p iprange.Range) bool { return p.Covers(a.Range) }):
 		default:
 			n.ranges[a.fam][a.src] = append(n.ranges[a.fam][a.src], a.Range)
@@ -107,7 +107,7 @@ func (n *nic) sift() {
 	for fam := range families {
 		n.ranges[fam][fromSecondary] = iprange.Merge(n.ranges[fam][fromSecondary])
 		if missing[fam] {
-			n.defect(IDSubnetWithoutFamily, "give the subnet its "+string(fam.api())+" network in the inventory, or add one to it in the cloud",
+			n.defect(IDSubnetWithoutFamily, "give the subnet its "+string(fam.api())+" network in the inventory"+v.either("", ", or add one to it in the cloud"),
 				"the interface has %s addresses for pods, but its subnet %s has no %s network: no pool for them",
 				fam.api(), n.SubnetID, fam.api())
 		}
@@ -119,17 +119,19 @@ func (n *nic) noSubnet() {
 		"its subnet %s is not in the inventory: no pool for its addresses", n.SubnetID)
 }
 
-func (n *nic) outside(a *address, network iprange.Range) {
+func (v *view) outside(a *address, network iprange.Range) {
 	id := IDAddressOutsideSubnet
 	if a.src == fromPrefix {
 		id = IDPrefixOutsideSubnet
 	}
-	n.defect(id, "correct the inventory: `kubectl underlay inspect -o yaml` prints what EC2 has bound to the interface",
-		"%s %s is outside the interface's subnet %s (%s): it is left out", a.noun(), a.Range, n.SubnetID, network)
+	remedy := v.either("correct the interface's ranges or its subnet's network in the inventory",
+		"correct the inventory: `kubectl underlay inspect -o yaml` prints what EC2 has bound to the interface")
+	a.nic.defect(id, remedy, "%s %s is outside the interface's subnet %s (%s): it is left out", a.noun(), a.Range, a.nic.SubnetID, network)
 }
 
-func (n *nic) shared(a *address) {
-	n.defect(IDAddressOnTwoInterfaces,
-		"wait a minute and look again, EC2 may still show where an address was before; otherwise take it from one of the interfaces",
+func (v *view) shared(a *address) {
+	remedy := v.either("take it from one of the two interfaces in the inventory",
+		"wait a minute and look again, EC2 may still show where an address was before; otherwise take it from one of the interfaces")
+	a.nic.defect(IDAddressOnTwoInterfaces, remedy,
 		"%s %s is also on %s: neither hands it out", a.noun(), a.Range, a.other.object())
 }

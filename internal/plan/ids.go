@@ -45,6 +45,8 @@ const (
 	IDPoolNetworkNotFound = "pool-network-not-found"
 	// IDPoolNodeNotFound: the pool's node does not exist.
 	IDPoolNodeNotFound = "pool-node-not-found"
+	// IDPoolNodeNotSelected: the pool's node is none of its network's.
+	IDPoolNodeNotSelected = "pool-node-not-selected"
 	// IDPoolNotDerived: the pool is of a network whose pools come from the cloud, and is none of them.
 	IDPoolNotDerived = "pool-not-derived"
 	// IDPrefixOutsideSubnet: a delegated prefix is not in its interface's subnet.

@@ -116,12 +116,9 @@ func (n *network) read() error {
 	if ways != 1 {
 		return fmt.Errorf("spec.interfaceSelector chooses in %d ways: choose interfaces in exactly one: deviceIndexes, names or tags", ways)
 	}
-	if s := n.spec.NodeSelector; s != nil && len(s.MatchLabels)+len(s.MatchExpressions) > 0 {
-		selector, err := metav1.LabelSelectorAsSelector(s)
-		if err != nil {
-			return fmt.Errorf("spec.nodeSelector: %w", err)
-		}
-		n.nodes = selector
+	var err error
+	if n.nodes, err = nodesOf(&n.spec); err != nil {
+		return err
 	}
 	for i, text := range n.spec.Exclude {
 		r, err := iprange.Parse(string(text))
@@ -134,13 +131,29 @@ func (n *network) read() error {
 	return nil
 }
 
+// nodesOf a network; nil for all Linux nodes.
+func nodesOf(spec *v1alpha1.UnderlayNetworkSpec) (labels.Selector, error) {
+	s := spec.NodeSelector
+	if s == nil || len(s.MatchLabels)+len(s.MatchExpressions) == 0 {
+		return nil, nil
+	}
+	selector, err := metav1.LabelSelectorAsSelector(s)
+	if err != nil {
+		return nil, fmt.Errorf("spec.nodeSelector: %w", err)
+	}
+	return selector, nil
+}
+
 // selects says whether the network is meant for the node.
-func (n *network) selects(on *node) bool {
-	l := nodeLabels{on.Node}
-	if n.nodes == nil {
+func (n *network) selects(on *node) bool { return among(n.nodes, on.Node) }
+
+// among says whether a node is one of nodesOf.
+func among(nodes labels.Selector, on *v1alpha1.Node) bool {
+	l := nodeLabels{on}
+	if nodes == nil {
 		return l.Get(labelOS) == "linux"
 	}
-	return n.nodes.Matches(l)
+	return nodes.Matches(l)
 }
 
 // nodeLabels are a node's labels and those that every node has.

@@ -68,14 +68,12 @@ func others(ipams []v1alpha1.OtherIPAM) string {
 
 // nothing says that there is nothing to plan from.
 func (v *view) nothing() Finding {
-	remedy := "assign a prefix to an interface of each node (`aws ec2 assign-private-ip-addresses --ipv4-prefix-count 1 " +
-		"--network-interface-id …`), or give a network with --network FILE"
-	if v.manual {
-		remedy = "write into each interface of the inventory which addresses are for pods, as `ranges: [10.20.0.100-10.20.0.119]`"
-	}
+	remedy := v.either("write into each interface of the inventory which addresses are for pods, as `ranges: [10.20.0.100-10.20.0.119]`",
+		"assign a prefix to an interface of each node (`aws ec2 assign-private-ip-addresses --ipv4-prefix-count 1 "+
+			"--network-interface-id …`), or give a network with --network FILE")
 	return Finding{ID: IDNothingToPropose, Severity: Warning, Object: "inventory",
-		Message: fmt.Sprintf("no network is given, and none of %s on %s carries a prefix or secondary address for pods",
-			Count(v.count(), "interface"), Count(len(v.nodes), "node")),
+		Message: fmt.Sprintf("no network is given, and none of %s on %s carries %s for pods",
+			Count(v.count(), "interface"), Count(len(v.nodes), "node"), v.either("addresses", "a prefix or secondary address")),
 		Remedy: remedy}
 }
 
@@ -123,8 +121,11 @@ func (n *network) report() []Finding {
 			len(n.without), Count(n.selected, "selected node"), have(len(n.without)), n.way(), Some(n.without))
 	}
 	if len(n.empty) > 0 {
-		add(IDInterfaceWithoutAddresses, Warning,
-			"assign prefixes or secondary addresses to them, or let spec.ipFamilies and spec.addressSources name what they have",
+		remedy := "assign prefixes or secondary addresses to them, or let spec.ipFamilies and spec.addressSources name what they have"
+		if manual {
+			remedy = "write into them in the inventory which addresses are for pods (`ranges:`), or let spec.ipFamilies name what they have"
+		}
+		add(IDInterfaceWithoutAddresses, Warning, remedy,
 			"%d of %s %s no address for the network (%s, from %s): %s", len(n.empty), Count(n.chosen, "chosen interface"),
 			have(len(n.empty)), joined(n.spec.IPFamilies), joined(n.spec.AddressSources), Some(n.empty))
 	}

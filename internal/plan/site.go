@@ -17,7 +17,7 @@ import (
 // and checks as findings.
 type Site struct {
 	networks map[string]*v1alpha1.UnderlayNetwork
-	nodes    map[string]bool
+	nodes    map[string]*v1alpha1.Node
 	links    map[string][]v1alpha1.NodeLink
 	// own addresses of nodes, sorted.
 	own []ownAddress
@@ -30,9 +30,9 @@ type ownAddress struct {
 
 // NewSite of networks by name, nodes and their agents' reports.
 func NewSite(networks map[string]*v1alpha1.UnderlayNetwork, nodes []v1alpha1.Node, reports []v1alpha1.UnderlayNode) *Site {
-	s := &Site{networks: networks, nodes: map[string]bool{}, links: map[string][]v1alpha1.NodeLink{}}
+	s := &Site{networks: networks, nodes: map[string]*v1alpha1.Node{}, links: map[string][]v1alpha1.NodeLink{}}
 	for i := range nodes {
-		s.nodes[nodes[i].Name] = true
+		s.nodes[nodes[i].Name] = &nodes[i]
 		for _, a := range nodes[i].InternalIPs {
 			s.own = append(s.own, ownAddress{a, nodes[i].Name})
 		}
@@ -83,14 +83,23 @@ func (s *Site) Mistake(p *v1alpha1.UnderlayPool) (m Mistake, ok bool) {
 		return Mistake{IDPoolFamilyNotInNetwork, fmt.Sprintf("network %s is %s alone, and the pool is %s", p.Spec.NetworkName,
 			joined(spec.IPFamilies), p.Spec.IPFamily),
 			fmt.Sprintf("add %s to spec.ipFamilies of the network, or delete the pool", p.Spec.IPFamily)}, true
-	case !s.nodes[p.Spec.NodeName]:
+	case s.nodes[p.Spec.NodeName] == nil:
 		return Mistake{IDPoolNodeNotFound, fmt.Sprintf("the cluster has no node %s", p.Spec.NodeName),
 			"join the node, or delete the pool and create it with the right nodeName (`kubectl get nodes`)"}, true
+	case !s.selects(&spec, p.Spec.NodeName):
+		return Mistake{IDPoolNodeNotSelected, fmt.Sprintf("network %s is not for node %s: its nodeSelector does not match the node's labels", p.Spec.NetworkName, p.Spec.NodeName),
+			fmt.Sprintf("label the node, widen spec.nodeSelector of network %s (absent: all Linux nodes), or delete the pool", p.Spec.NetworkName)}, true
 	case len(links) > 0 && !slices.ContainsFunc(links, func(l v1alpha1.NodeLink) bool { return strings.EqualFold(l.MACAddress, mac) }):
 		return Mistake{IDPoolInterfaceNotFound, fmt.Sprintf("node %s has no interface with the MAC address %s; it has %s", p.Spec.NodeName, mac, named(links)),
 			"put the right MAC address into spec.interface.macAddress"}, true
 	}
 	return s.unfit(p)
+}
+
+// selects says whether the network is meant for the node. What is wrong with the selector itself is the network's fault.
+func (s *Site) selects(spec *v1alpha1.UnderlayNetworkSpec, node string) bool {
+	nodes, err := nodesOf(spec)
+	return err != nil || among(nodes, s.nodes[node])
 }
 
 // named lists links for a message.

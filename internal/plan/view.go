@@ -154,10 +154,18 @@ func observe(inv *v1alpha1.Inventory) *view {
 	v.markDoubled()
 	v.markShared()
 	for n := range v.nics() {
-		n.sift()
+		v.sift(n)
 	}
 	v.needGateways()
 	return v
+}
+
+// either chooses between what is to be said where the user writes what interfaces have, and where a cloud knows it.
+func (v *view) either(manual, cloud string) string {
+	if v.manual {
+		return manual
+	}
+	return cloud
 }
 
 // nics yields all interfaces in order.
@@ -266,7 +274,7 @@ func (v *view) markDoubled() {
 func (v *view) doubled(a, b *nic, what string) {
 	a.doubled, b.doubled = true, true
 	for _, n := range [...]*nic{a, b} {
-		n.defect(IDDuplicateInInventory, "correct the inventory: `kubectl underlay inspect -o yaml` prints what EC2 has",
+		n.defect(IDDuplicateInInventory, "correct the inventory: "+v.either("`ip link` on the nodes shows what they have", "`kubectl underlay inspect -o yaml` prints what EC2 has"),
 			"another interface has the same %s: neither is used", what)
 	}
 }
