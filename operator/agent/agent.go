@@ -185,7 +185,7 @@ func (a *agent) apply(ctx context.Context) (host.Observation, []Problem) {
 		a.options.Log.Warn("the node's networks and pools are unknown", "error", err)
 	}
 	if !known || err != nil {
-		return a.host.Apply(ctx, a.options.NodeName, nil), nil
+		return a.host.Apply(ctx, a.options.NodeName, nil), unknown
 	}
 	var macs []string
 	for i := range in.Pools {

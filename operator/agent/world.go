@@ -38,8 +38,8 @@ type world struct {
 	// needed are the informers of all that a node file depends on, service CIDRs aside.
 	needed   []cache.Informer
 	services cache.Informer
-	// noServices: the API server does not know service CIDRs.
-	noServices atomic.Bool
+	// noServices: the API server does not know service CIDRs, or does not tell the agent, as forbidden says.
+	noServices, forbidden atomic.Bool
 	// inputs and report have a signal when something of the inputs, or of the node's report, changed.
 	inputs, report chan struct{}
 }
@@ -153,13 +153,16 @@ func stripNode(object any) (any, error) {
 	}, nil
 }
 
-// watchFailed notices that service CIDRs are not served, as before Kubernetes 1.33; the rest is retried by itself.
+// watchFailed notices that service CIDRs are not served, as before Kubernetes 1.33, or may not be listed; all is retried by itself.
 func (w *world) watchFailed(ctx context.Context, r *toolscache.Reflector, err error) {
-	if apierrors.IsNotFound(err) && r.TypeDescription() == fmt.Sprintf("%T", &networkingv1.ServiceCIDR{}) {
-		if !w.noServices.Swap(true) {
+	missing, forbidden := apierrors.IsNotFound(err), apierrors.IsForbidden(err)
+	if (missing || forbidden) && r.TypeDescription() == fmt.Sprintf("%T", &networkingv1.ServiceCIDR{}) {
+		if w.forbidden.Store(forbidden); !w.noServices.Swap(true) {
 			signal(w.inputs)
 		}
-		return
+		if missing {
+			return
+		}
 	}
 	toolscache.DefaultWatchErrorHandler(ctx, r, err)
 }
@@ -184,11 +187,8 @@ func (w *world) read(ctx context.Context) (in Inputs, problems []Problem, known 
 		Pools:    pools.Items,
 	}
 	if !w.services.HasSynced() {
-		if len(pools.Items) > 0 {
-			problems = append(problems, Problem{Object: "node/" + w.node, Message: "the API server knows no ServiceCIDR objects, which are in Kubernetes 1.33 and newer: " +
-				"list the cluster's service CIDRs in spec.hostAccess.cidrs of each UnderlayNetwork, or its pods reach no service"})
-		}
-		return in, problems, true, nil
+		problems, known = w.withoutServices(&in)
+		return in, problems, known, nil
 	}
 	var services networkingv1.ServiceCIDRList
 	if err := w.cache.List(ctx, &services); err != nil {
@@ -196,6 +196,29 @@ func (w *world) read(ctx context.Context) (in Inputs, problems []Problem, known 
 	}
 	in.ServiceCIDRs = serviceCIDRs(services.Items)
 	return in, problems, true, nil
+}
+
+// withoutServices takes the operator's word for the cluster's service CIDRs, which networks' statuses have, and tells what is amiss. It is not known
+// enough where there are such objects and nobody has read them: a node file without them would cost pods that start now their services.
+func (w *world) withoutServices(in *Inputs) (problems []Problem, known bool) {
+	needed := false
+	for i := range in.Networks {
+		n := &in.Networks[i]
+		in.ServiceCIDRs = append(in.ServiceCIDRs, prefixes(n.Status.ServiceCIDRs)...)
+		needed = needed || *n.Effective().HostAccess.Enabled && slices.ContainsFunc(in.Pools, func(p v1alpha1.UnderlayPool) bool { return p.Spec.NetworkName == n.Name })
+	}
+	tell := func(message string) []Problem { return []Problem{{Object: "node/" + w.node, Message: message}} }
+	const grant = "let the service account of the agents list and watch servicecidrs of networking.k8s.io, as `kubectl underlay init` does"
+	switch told := len(in.ServiceCIDRs) > 0; {
+	case !needed, told && !w.forbidden.Load():
+		return nil, true
+	case told:
+		return tell("the agent may not list ServiceCIDR objects, and goes by what the operator last saw of them: " + grant), true
+	case w.forbidden.Load():
+		return tell("the agent may not list ServiceCIDR objects, and no operator has: changes of networks and pools are not followed until one of them may; " + grant), false
+	}
+	return tell("the API server knows no ServiceCIDR objects, which are in Kubernetes 1.33 and newer: " +
+		"list the cluster's service CIDRs in spec.hostAccess.cidrs of each UnderlayNetwork, or its pods reach no service"), true
 }
 
 func internalIPs(node *corev1.Node) []netip.Addr {
@@ -212,10 +235,16 @@ func internalIPs(node *corev1.Node) []netip.Addr {
 func serviceCIDRs(objects []networkingv1.ServiceCIDR) []netip.Prefix {
 	var list []netip.Prefix
 	for _, o := range objects {
-		for _, text := range o.Spec.CIDRs {
-			if p, err := netip.ParsePrefix(text); err == nil {
-				list = append(list, p.Masked())
-			}
+		list = append(list, prefixes(o.Spec.CIDRs)...)
+	}
+	return list
+}
+
+func prefixes(texts []string) []netip.Prefix {
+	var list []netip.Prefix
+	for _, text := range texts {
+		if p, err := netip.ParsePrefix(text); err == nil {
+			list = append(list, p.Masked())
 		}
 	}
 	return list

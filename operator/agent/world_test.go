@@ -6,15 +6,22 @@
 package agent
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
+	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/underlay-dev/kubectl-underlay/api/v1alpha1"
@@ -127,6 +134,44 @@ func TestWorldWithoutServiceCIDRs(t *testing.T) {
 	if len(problems) != 1 || !strings.Contains(problems[0].Message, "spec.hostAccess.cidrs") {
 		t.Errorf("problems %v", problems)
 	}
+}
+
+// TestWorldWithForbiddenServiceCIDRs: the operator's word is taken for them; without it the node file in place stays, and what is missing is told.
+func TestWorldWithForbiddenServiceCIDRs(t *testing.T) {
+	c := newCluster(t, "forbidden")
+	var allowed atomic.Bool
+	c.config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(r *http.Request) (*http.Response, error) {
+			if !strings.HasSuffix(r.URL.Path, "/servicecidrs") || allowed.Load() {
+				return next.RoundTrip(r)
+			}
+			body, err := json.Marshal(apierrors.NewForbidden(schema.GroupResource{Resource: "servicecidrs"}, "", errors.New("no")).Status())
+			return &http.Response{StatusCode: http.StatusForbidden, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(body)), Request: r}, err
+		})
+	})
+	w := startListing(t, c)
+	expect := func(known bool, cidrs int, says string) {
+		t.Helper()
+		eventually(t, func() error {
+			in, problems, got, err := w.read(t.Context())
+			if err != nil || got != known || len(in.ServiceCIDRs) != cidrs || (len(problems) > 0) != (says != "") {
+				return wrong("known %v, CIDRs %v, problems %v, error %v", got, in.ServiceCIDRs, problems, err)
+			}
+			if says != "" && !strings.Contains(problems[0].Message, says) {
+				return wrong("problems %v", problems)
+			}
+			return nil
+		})
+	}
+	expect(true, 0, "") // nobody here needs them
+	network := c.network(t, "forbidden-a", nil)
+	c.pool(t, "forbidden-a", "forbidden", "172.31.32.176/28")
+	expect(false, 0, "no operator has")
+	network.Status.ServiceCIDRs = []string{"10.96.0.0/16"}
+	must(t, c.Status().Update(t.Context(), network))
+	expect(true, 1, "by what the operator last saw")
+	allowed.Store(true)
+	expect(true, 1, "")
 }
 
 type roundTripper func(*http.Request) (*http.Response, error)
