@@ -72,7 +72,7 @@ func (b build) compile(ctx context.Context, arch string, programs []program, fol
 		return fmt.Errorf("find the version of %s: %w", cniPlugins, err)
 	}
 	variables = fmt.Sprintf("-X %s/pkg/utils/buildversion.BuildVersion=%s", cniPlugins, bytes.TrimSpace(version))
-	return goBuild(ctx, pins, arch, variables, folder+string(filepath.Separator), plugins...)
+	return goBuild(ctx, pins, arch, variables+" "+smallPages, folder+string(filepath.Separator), plugins...)
 }
 
 // goBuild compiles for linux, statically, the way the Makefile does: Go's cache then holds each package once.
