@@ -159,6 +159,14 @@ func (b *book) oldest(s state, pool poolID) (netip.Addr, time.Duration, bool, er
 		return netip.Addr{}, 0, false, nil
 	}
 	e, a, err := parseQueueKey(key)
+	if err != nil {
+		return netip.Addr{}, 0, false, err
+	}
+	// Who takes the oldest out of the queue does so by its entry: a key of no entry would be the oldest for ever.
+	is, err := b.look(a)
+	if err == nil && is != e {
+		err = damaged("address %s is queued as %c, and is something else", a, e.state)
+	}
 	return a, e.at, err == nil, err
 }
 

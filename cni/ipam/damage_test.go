@@ -200,6 +200,19 @@ func wounds() map[string]func(w *world) {
 		}),
 		"a false run": inside(func(tx *bbolt.Tx) error { return bucket(tx, "runs").Put([]byte("4abcd"), []byte("4abcc")) }),
 	}
+	for _, s := range []state{released, quarantined} {
+		list[fmt.Sprintf("an address queued as %c that does not wait", s)] = func(w *world) {
+			w.pool(0).Ranges = mustRanges("10.0.1.0-10.0.1.4")
+			for _, id := range []string{"d", "e"} { // none is fresh then
+				w.add(id)
+				w.del(id)
+			}
+			w.now += time.Hour
+			inside(func(tx *bbolt.Tx) error {
+				return bucket(tx, "queue").Put(queueKey(s, 1, 0, addressKey(netip.MustParseAddr("10.0.1.9"))), nil)
+			})(w)
+		}
+	}
 	for _, name := range bucketNames() {
 		list["without "+name] = inside(func(tx *bbolt.Tx) error { return tx.DeleteBucket([]byte(name)) })
 	}
