@@ -53,12 +53,17 @@ func (f *networkFacts) ready(status v1alpha1.UnderlayNetworkStatus) verdict {
 		return not(f.attachment.reason, f.attachment.message)
 	case status.Pools == 0 && len(f.findings) > 0:
 		return not(plan.Words(f.findings[0].ID), f.findings[0].Message+"; "+f.findings[0].Remedy)
-	case status.Pools == 0 && manual:
-		return not(reasonNoPools, "the network has no pool, and of provider Manual they are yours to write: `kubectl underlay pools generate` makes them from an inventory file")
 	case status.Pools == 0:
-		return not(reasonNoPools, "the network has no pool: no chosen interface holds an address for pods")
+		return not(reasonNoPools, noPools(manual))
 	}
 	return verdict{metav1.ConditionTrue, reasonPoolsReady, f.summary(status)}
+}
+
+func noPools(manual bool) string {
+	if manual {
+		return "the network has no pool, and of provider Manual they are yours to write: `kubectl underlay pools generate` makes them from an inventory file"
+	}
+	return "the network has no pool: no chosen interface holds an address for pods"
 }
 
 // asOperators is a failure of the cloud with what to do about it here: an operator's credentials are not those of whoever
