@@ -32,6 +32,7 @@ func (m *migration) network(c *spiderConfig) *v1alpha1.UnderlayNetwork {
 		}
 	}
 	m.hostAccess(c, n)
+	m.routes(n, pools)
 	if m.manual {
 		n.Spec.Provider = v1alpha1.ProviderManual
 		n.Spec.InterfaceSelector.Names = c.links

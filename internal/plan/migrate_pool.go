@@ -15,7 +15,7 @@ import (
 	"github.com/underlay-dev/kubectl-underlay/internal/iprange"
 )
 
-// manualPools makes a pool for each node and family, of Spiderpool's pools that are for one node alone.
+// manualPools makes a pool for each node and family.
 func (m *migration) manualPools(c *spiderConfig, n *v1alpha1.UnderlayNetwork, pools []*spiderPool) {
 	type key struct {
 		node string
@@ -29,31 +29,94 @@ func (m *migration) manualPools(c *spiderConfig, n *v1alpha1.UnderlayNetwork, po
 				on = append(on, &m.inv.Nodes[i])
 			}
 		}
-		if len(on) != 1 {
-			m.tell(p.object(), "spec.nodeName", ToDo, "not carried over: it is for %s, and addresses are handed out on one node alone: split it, a part for each node",
-				Count(len(on), "node"))
-			continue
-		}
-		nic := slices.IndexFunc(on[0].Interfaces, func(nic v1alpha1.Interface) bool { return slices.Contains(c.links, nic.Name) })
-		gateway := m.gateway(p, on[0], nic)
-		switch before := made[key{on[0].Name, p.fam}]; {
-		case nic < 0:
-			m.tell(p.object(), "spec.nodeName", ToDo, "not carried over: the inventory knows no link %s of node %s: write it there, with its MAC address",
-				strings.Join(c.links, ", "), on[0].Name)
-		case !gateway.IsValid():
-			m.tell(p.object(), "spec.gateway", ToDo, "not carried over: neither the pool nor the inventory's subnet has a gateway: write one into either")
-		case before == nil:
-			made[key{on[0].Name, p.fam}] = m.manualPool(n, p, on[0], &on[0].Interfaces[nic], gateway)
-		case before.Spec.Subnet != v1alpha1.CIDR(p.subnet.String()):
-			m.tell(p.object(), "spec.subnet", ToDo, "not carried over: pool %s has node %s's addresses of another subnet, %s: a network has one of a family on a node",
-				before.Name, on[0].Name, before.Spec.Subnet)
-		default:
-			m.join(before, p)
+		for _, part := range m.split(c, p, on) {
+			at := key{part.on.Name, p.fam}
+			if pool := m.manualPart(c, n, part, made[at]); pool != nil {
+				made[at] = pool
+			}
 		}
 	}
 	for _, pool := range made {
 		m.out.Pools = append(m.out.Pools, *pool)
 	}
+}
+
+// nodePart is what a node has of one of Spiderpool's pools.
+type nodePart struct {
+	*spiderPool
+	on *v1alpha1.Node
+}
+
+// split gives each of a pool's nodes the addresses that the inventory has on its interface: they are handed out on one
+// node alone. What is for one node is its own, whatever the inventory says.
+func (m *migration) split(c *spiderConfig, p *spiderPool, on []*v1alpha1.Node) []nodePart {
+	if len(on) == 1 {
+		return []nodePart{{p, on[0]}}
+	}
+	left := p.ips
+	var out []nodePart
+	for _, node := range on {
+		nic := c.linkOn(node)
+		if nic < 0 {
+			continue
+		}
+		if mine := within(left, boundTo(&node.Interfaces[nic], p.fam)); len(mine) > 0 {
+			part := *p
+			part.ips = mine
+			out = append(out, nodePart{&part, node})
+			left = iprange.Subtract(left, mine)
+		}
+	}
+	const remedy = "addresses are handed out on one node alone: write into the inventory which are whose, as `ranges:` of the nodes' interfaces"
+	left = iprange.Subtract(left, p.exclude)
+	switch {
+	case len(out) == 0:
+		m.tell(p.object(), "spec.nodeName", ToDo, "not carried over: it is for %s, and %s", Count(len(on), "node"), remedy)
+	case len(left) > 0:
+		m.tell(p.object(), "spec.ips", ToDo, "left out, since the inventory has them on no interface of its nodes: %s; %s", listed(left), remedy)
+		fallthrough
+	default:
+		m.tell(p.object(), "spec.nodeName", Changed, "split over %s, by what the inventory has on their interfaces", Count(len(out), "node"))
+	}
+	return out
+}
+
+// linkOn is the index of the node's interface that carries pods; -1 if the inventory has none.
+func (c *spiderConfig) linkOn(on *v1alpha1.Node) int {
+	return slices.IndexFunc(on.Interfaces, func(nic v1alpha1.Interface) bool { return slices.Contains(c.links, nic.Name) })
+}
+
+// boundTo are the addresses that an inventory has on an interface for pods.
+func boundTo(on *v1alpha1.Interface, fam family) []iprange.Range {
+	out := written4and6(on.Ranges)[fam]
+	for _, p := range [...][]netip.Prefix{on.IPv4Prefixes, on.IPv6Prefixes}[fam] {
+		out = append(out, iprange.FromPrefix(p))
+	}
+	for _, a := range [...][]netip.Addr{on.SecondaryIPv4, on.SecondaryIPv6}[fam] {
+		out = append(out, iprange.Single(a))
+	}
+	return out
+}
+
+// manualPart adds to the node's pool, or makes it; nil where it can do neither, which is told.
+func (m *migration) manualPart(c *spiderConfig, n *v1alpha1.UnderlayNetwork, p nodePart, before *v1alpha1.UnderlayPool) *v1alpha1.UnderlayPool {
+	nic := c.linkOn(p.on)
+	gateway := m.gateway(p.spiderPool, p.on, nic)
+	switch {
+	case nic < 0:
+		m.tell(p.object(), "spec.nodeName", ToDo, "not carried over: the inventory knows no link %s of node %s: write it there, with its MAC address",
+			strings.Join(c.links, ", "), p.on.Name)
+	case !gateway.IsValid():
+		m.tell(p.object(), "spec.gateway", ToDo, "not carried over: neither the pool nor the inventory's subnet has a gateway: write one into either")
+	case before == nil:
+		return m.manualPool(n, p.spiderPool, p.on, &p.on.Interfaces[nic], gateway)
+	case before.Spec.Subnet != v1alpha1.CIDR(p.subnet.String()):
+		m.tell(p.object(), "spec.subnet", ToDo, "not carried over: pool %s has node %s's addresses of another subnet, %s: a network has one of a family on a node",
+			before.Name, p.on.Name, before.Spec.Subnet)
+	default:
+		m.join(before, p.spiderPool)
+	}
+	return nil
 }
 
 // gateway of the pool, or else of the interface's subnet in the inventory.
@@ -165,15 +228,20 @@ func (m *migration) comparePool(p *spiderPool, network string, derived []*v1alph
 	lost := iprange.Subtract(iprange.Subtract(p.ips, p.exclude), bound)
 	switch {
 	case len(lost) > 0:
-		var names []string
-		for _, r := range lost {
-			names = append(names, r.String())
-		}
-		m.tell(p.object(), "spec.ips", ToDo, "left out, since no interface of its nodes holds them: %s; bind them in the cloud, or do without", Some(names))
+		m.tell(p.object(), "spec.ips", ToDo, "left out, since no interface of its nodes holds them: %s; bind them in the cloud, or do without", listed(lost))
 	case pool != "":
 		m.tell(p.object(), "spec.ips", Carried, "network %s, %s", network, cmp.Or(pool, "no pool"))
 	}
 	if p.gateway.IsValid() && gateway != "" && p.gateway.String() != gateway && (p.fam == v4 || p.gateway != p.subnet.First.Next()) {
 		m.tell(p.object(), "spec.gateway", Changed, "the subnet's gateway in the cloud is %s, not %s", gateway, p.gateway)
 	}
+}
+
+// listed names ranges for a message.
+func listed(ranges []iprange.Range) string {
+	names := make([]string, 0, len(ranges))
+	for _, r := range ranges {
+		names = append(names, r.String())
+	}
+	return Some(names)
 }

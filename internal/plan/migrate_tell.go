@@ -19,9 +19,6 @@ func (m *migration) affinities(p *spiderPool) {
 	if p.spec.VLAN > 0 {
 		m.tell(object, "spec.vlan", Dropped, "choose the VLAN's own link (such as eth1.%d) in the network", p.spec.VLAN)
 	}
-	if len(p.spec.Routes) > 0 {
-		m.tell(object, "spec.routes", ToDo, "add to spec.routes of the network those that all its nodes share: it has no routes of a single pool")
-	}
 	if !p.spec.Default && len(p.spec.MultusName) == 0 {
 		m.tell(object, "spec.default", Changed, "pods need not name it: it serves its network")
 	}

@@ -39,6 +39,9 @@ const (
 		"nodeName: [master], multusName: [kube-system/ipvlan-ens5]"
 )
 
+const spiderIPv6 = "kind: SpiderIPPool\nmetadata: {name: master-v6}\nspec: {subnet: '2406:da1e:c4:ed01::/64', ips: ['2406:da1e:c4:ed01:c57d::1'], " +
+	"nodeName: [master], multusName: [kube-system/ipvlan-ens5]}"
+
 // TestMigrationRoundTrip: what was exported for Spiderpool comes back as what it was made from.
 func TestMigrationRoundTrip(t *testing.T) {
 	for _, name := range []string{"walkthrough", "two-networks", "ipv6-only"} {
@@ -75,9 +78,81 @@ func TestMigrationRoundTripOfAny(t *testing.T) {
 			}), 1, 3).Draw(t, "interfaces")
 		}), 1, 5).Draw(t, "nodes")
 		inv := plantest.Inventory(nodes)
-		want, _ := For(Inputs{Inventory: inv, Propose: true})
+		proposed, _ := For(Inputs{Inventory: inv, Propose: true})
+		addRoutes(t, proposed)
+		want, _ := For(Inputs{Inventory: inv, Networks: proposed.Networks})
 		checkRoundTrip(t, inv, want)
 	})
+}
+
+// addRoutes gives the networks routes, whose gateways are in the subnets of their pools.
+func addRoutes(t *rapid.T, p Plan) {
+	for i := range p.Networks {
+		for fam := range families {
+			of := slices.IndexFunc(p.Pools, func(pool v1alpha1.UnderlayPool) bool {
+				return pool.Spec.NetworkName == p.Networks[i].Name && pool.Spec.IPFamily == fam.api()
+			})
+			if of < 0 {
+				continue
+			}
+			subnet, err := iprange.Parse(string(p.Pools[of].Spec.Subnet))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for n := range rapid.IntRange(0, 3).Draw(t, "routes") {
+				p.Networks[i].Spec.Routes = append(p.Networks[i].Spec.Routes, v1alpha1.Route{
+					Destination: v1alpha1.CIDR(fmt.Sprintf([]string{"10.10%d.0.0/16", "fd0%d::/64"}[fam], n)), Gateway: v1alpha1.Address(subnet.First.Next().Next().String())})
+			}
+		}
+	}
+}
+
+// TestSplitIsWhatWasJoined: pools of several nodes come apart into what pools of one each would have been.
+func TestSplitIsWhatWasJoined(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		shapes := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) plantest.Node {
+			return plantest.Node{{Prefixes4: rapid.IntRange(0, 3).Draw(t, "prefixes"), Secondaries4: rapid.IntRange(0, 4).Draw(t, "secondaries"),
+				Prefixes6: rapid.IntRange(0, 2).Draw(t, "IPv6 prefixes"), Gaps: rapid.Bool().Draw(t, "gaps")}}
+		}), 1, 6).Draw(t, "nodes")
+		inv := plantest.Inventory(shapes)
+		p, _ := For(Inputs{Inventory: inv, Propose: true})
+		apart, _ := Spiderpool(p, inv, SpiderpoolOptions{})
+		inv.Provider = v1alpha1.ProviderManual
+		want, err := FromSpiderpool(apart, inv)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := FromSpiderpool(joinPools(t, apart), inv)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(want.Pools, got.Pools); d != "" {
+			t.Fatalf("pools of one node each (-), and split (+): %s\nreport: %+v", d, got.Items)
+		}
+	})
+}
+
+// joinPools makes one pool of all those of a subnet.
+func joinPools(t *rapid.T, objects []*unstructured.Unstructured) []*unstructured.Unstructured {
+	first := map[string]*unstructured.Unstructured{}
+	var out []*unstructured.Unstructured
+	for _, o := range objects {
+		subnet, _, _ := unstructured.NestedString(o.Object, "spec", "subnet")
+		into := first[subnet]
+		if into == nil || subnet == "" {
+			first[subnet] = o.DeepCopy()
+			out = append(out, first[subnet])
+			continue
+		}
+		for _, field := range []string{"ips", "excludeIPs", "nodeName"} {
+			a, _, _ := unstructured.NestedStringSlice(into.Object, "spec", field)
+			b, _, _ := unstructured.NestedStringSlice(o.Object, "spec", field)
+			if err := unstructured.SetNestedStringSlice(into.Object, append(a, b...), "spec", field); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return out
 }
 
 // TestNoAddressTwice: whatever Spiderpool's pods hold, no planned pool hands it out.
@@ -145,7 +220,15 @@ func TestMigrationReport(t *testing.T) {
 			"the subnet's gateway in the cloud is 172.31.16.1, not 172.31.16.9"}},
 		{"unknown field", []string{spiderENS5, spiderMaster + ", colour: green}"}, false, []string{"SpiderIPPool/master-v4 spec.colour dropped this field is not known"}},
 		{"affinities", []string{spiderENS5, spiderMaster + ", podAffinity: {}, namespaceName: [a], vlan: 7, routes: [{dst: 10.0.0.0/8, gw: 172.31.16.2}]}"}, false, []string{
-			"spec.podAffinity dropped", "spec.namespaceAffinity dropped", "spec.vlan dropped", "spec.routes todo"}},
+			"spec.podAffinity dropped", "spec.namespaceAffinity dropped", "spec.vlan dropped"}},
+		{"routes", []string{spiderENS5, spiderMaster + ", routes: [{dst: 10.0.0.0/8, gw: 172.31.16.2}]}", spiderIPv6}, false, []string{
+			"network ens5 [0] exclude [] nodes [master] routes [{10.0.0.0/8 172.31.16.2}]", "SpiderIPPool/master-v4 spec.routes carried spec.routes of network ens5"}},
+		{"routes that differ", []string{spiderENS5, spiderMaster + ", routes: [{dst: 10.0.0.0/8, gw: 172.31.16.2}]}",
+			strings.Replace(spiderMaster, "master-v4", "more-v4", 1) + "}"}, false, []string{"SpiderIPPool/master-v4 spec.routes todo not carried over: pools master-v4 and more-v4 have others"}},
+		{"a route that nobody reaches", []string{spiderENS5, spiderMaster + ", routes: [{dst: 10.0.0.0/8, gw: 10.1.1.1}]}"}, false, []string{
+			"spec.routes todo not carried over: the gateway 10.1.1.1 of 10.0.0.0/8 is not in the subnet 172.31.16.0/20"}},
+		{"a route that cannot be read", []string{spiderENS5, spiderMaster + ", routes: [{dst: 10.0.0.1/8, gw: 172.31.16.2}]}"}, false, []string{
+			`spec.routes todo not carried over: "10.0.0.1/8" is not a CIDR`}},
 		{"other types", []string{strings.Replace(spiderENS5, "cniType: ipvlan, ipvlan", "cniType: sriov, sriov", 1), spiderMaster + "}"}, false, []string{
 			"spec.cniType dropped sriov has no counterpart", "spec.multusName todo not carried over"}},
 		{"macvlan, bond, VLAN", []string{"kind: SpiderMultusConfig\nmetadata: {namespace: a, name: x}\nspec: {cniType: macvlan, macvlan: " +
@@ -157,7 +240,13 @@ func TestMigrationReport(t *testing.T) {
 			"network ens5 [ens5]", "pool ens5.0.v4.master 02:00:00:00:10:01 [172.31.28.16/28] exclude [172.31.28.20] Enabled"}},
 		{"Manual, disabled", []string{spiderENS5, spiderMaster + ", disable: true}"}, true, []string{"exclude [172.31.28.16/28] Disabled"}},
 		{"Manual, of several nodes", []string{spiderENS5, strings.Replace(spiderMaster, "nodeName: [master]", "nodeName: []", 1) + "}"}, true, []string{
-			"not carried over: it is for 2 nodes", "split it, a part for each node"}},
+			"pool ens5.0.v4.master 02:00:00:00:10:01 [172.31.28.16/28]", "spec.nodeName changed split over 1 node"}},
+		{"Manual, split over nodes", []string{spiderENS5, strings.NewReplacer("172.31.16.0/20", "172.31.0.0/16", "172.31.28.16-172.31.28.31", "172.31.28.20-172.31.32.180",
+			"nodeName: [master]", "nodeAffinity: {}").Replace(spiderMaster) + ", excludeIPs: [172.31.28.24]}"}, true, []string{
+			"pool ens5.0.v4.master 02:00:00:00:10:01 [172.31.28.20-172.31.28.31] exclude [172.31.28.24]", "pool ens5.0.v4.worker1 02:00:00:00:20:01 [172.31.32.176-172.31.32.180]",
+			"spec.ips todo left out, since the inventory has them on no interface of its nodes: 172.31.28.32-172.31.32.175; addresses are handed out on one node", "split over 2 nodes"}},
+		{"Manual, of several nodes, unknown whose", []string{spiderENS5, strings.NewReplacer("nodeName: [master]", "nodeName: []", "172.31.28.16-172.31.28.31", "172.31.29.0/28").
+			Replace(spiderMaster) + "}"}, true, []string{"not carried over: it is for 2 nodes", "write into the inventory which are whose"}},
 		{"Manual, without a link", []string{strings.Replace(spiderENS5, "[ens5]", "[ens9]", 1), spiderMaster + "}"}, true, []string{
 			"the inventory knows no link ens9 of node master"}},
 		{"Manual, without a gateway", []string{spiderENS5, strings.Replace(spiderMaster, "gateway: 172.31.16.1, ", "", 1) + "}"}, true, []string{
@@ -193,6 +282,9 @@ func migrationLines(m Migration) []string {
 		}
 		if s.NodeSelector != nil {
 			line += fmt.Sprintf(" nodes %v", s.NodeSelector.MatchExpressions[0].Values)
+		}
+		if len(s.Routes) > 0 {
+			line += fmt.Sprintf(" routes %v", s.Routes)
 		}
 		if s.HostAccess != nil {
 			line += fmt.Sprintf(" host %v %v", *s.HostAccess.Enabled, s.HostAccess.CIDRs)

@@ -37,7 +37,11 @@ func Spiderpool(p Plan, inv v1alpha1.Inventory, opts SpiderpoolOptions) ([]*unst
 		links:       linkNames(inv),
 		attachments: map[string]v1alpha1.AttachmentReference{},
 		masters:     map[string][]string{},
+		routes:      map[string][]v1alpha1.Route{},
 		names:       map[string]bool{},
+	}
+	for i := range p.Networks {
+		e.routes[p.Networks[i].Name] = p.Networks[i].Spec.Routes
 	}
 	for _, a := range p.Attachments {
 		e.attachments[a.Network] = v1alpha1.AttachmentReference{Namespace: a.Namespace, Name: a.Name}
@@ -75,6 +79,8 @@ type spiderExport struct {
 	attachments map[string]v1alpha1.AttachmentReference
 	// masters are the link names of each network.
 	masters map[string][]string
+	// routes of each network.
+	routes map[string][]v1alpha1.Route
 	// names of pools that are taken.
 	names map[string]bool
 }
@@ -157,6 +163,9 @@ func (e *spiderExport) pool(pool *v1alpha1.UnderlayPool) *unstructured.Unstructu
 		}
 	}
 	spec["ips"] = spiderIPs(ranges)
+	if routes := spiderRoutes(e.routes[pool.Spec.NetworkName], pool.Spec.Subnet); len(routes) > 0 {
+		spec["routes"] = routes
+	}
 	if exclude := within(parseRanges(pool.Spec.Exclude), ranges); len(exclude) > 0 {
 		spec["excludeIPs"] = spiderIPs(exclude)
 	}
@@ -166,6 +175,21 @@ func (e *spiderExport) pool(pool *v1alpha1.UnderlayPool) *unstructured.Unstructu
 		"metadata":   map[string]any{"name": e.poolName(pool)},
 		"spec":       spec,
 	}}
+}
+
+// spiderRoutes are those of a network that a pool can have: Spiderpool wants gateways inside the subnet.
+func spiderRoutes(routes []v1alpha1.Route, in v1alpha1.CIDR) []any {
+	subnet, err := iprange.Parse(string(in))
+	if err != nil {
+		return nil
+	}
+	var out []any
+	for _, r := range routes {
+		if gateway, err := netip.ParseAddr(string(r.Gateway)); err == nil && subnet.Contains(gateway) {
+			out = append(out, map[string]any{"dst": string(r.Destination), "gw": string(r.Gateway)})
+		}
+	}
+	return out
 }
 
 // poolName is <node>-v4 for the primary interface, <node>-<link>-v4 for others; the network, and at last the pool's own
