@@ -71,7 +71,7 @@ func (a *application) run() error {
 	if a.links.master, err = a.master(a.endpoint.MAC); err != nil {
 		return err
 	}
-	a.fresh = !a.isRemembered(a.links.master)
+	a.fresh = !a.links.master.remembered
 	if a.mtu, err = a.prepareMaster(&a.links.master, a.endpoint.MTU, a.fresh); err != nil {
 		return err
 	}

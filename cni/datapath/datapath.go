@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -98,13 +97,13 @@ type sysctl struct{ path, value string }
 // set writes settings. Those of IPv6 are missing in a kernel without it.
 func set(list []sysctl) error {
 	for _, s := range list {
-		file, err := os.OpenFile(s.path, os.O_WRONLY, 0)
+		fd, err := unix.Open(s.path, unix.O_WRONLY|unix.O_CLOEXEC, 0) // a file of package os would be made known to the scheduler's poller
 		if errors.Is(err, unix.ENOENT) && strings.HasPrefix(s.path, "/proc/sys/net/ipv6/") {
 			continue
 		}
 		if err == nil {
-			_, err = file.WriteString(s.value)
-			err = errors.Join(err, file.Close())
+			_, err = unix.Write(fd, []byte(s.value))
+			err = errors.Join(err, unix.Close(fd))
 		}
 		if err != nil {
 			return fmt.Errorf("set %s to %s: %w", s.path, s.value, err)

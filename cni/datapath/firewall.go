@@ -17,6 +17,7 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
@@ -58,12 +59,12 @@ func (f firewall) fingerprint() string {
 
 // applyFirewall makes the rules what they should be: normally they are, which takes one question. Counters keep counting.
 func applyFirewall(f firewall) error {
+	if f.isCurrent() {
+		return nil
+	}
 	c, err := nftables.New()
 	if err != nil {
 		return fmt.Errorf("open nftables: %w", err)
-	}
-	if f.isCurrent(c) {
-		return nil
 	}
 	// Two ADDs may do this at the same time: the loser's list of chains is old, and its transaction fails as a whole.
 	const tries = 5
@@ -71,18 +72,27 @@ func applyFirewall(f firewall) error {
 		if err = f.replace(c); err == nil {
 			return nil
 		}
-		if f.isCurrent(c) {
+		if f.isCurrent() {
 			return nil
 		}
 	}
 	return fmt.Errorf("write the nftables table %s: %w", tableName, err)
 }
 
-// isCurrent asks for the chain with the fingerprint. Any error counts as its absence, since the library does not tell them apart: what is wrong shows
-// when the rules are written.
-func (f firewall) isCurrent(c *nftables.Conn) bool {
-	_, err := c.ListChain(&nftables.Table{Name: tableName, Family: nftables.TableFamilyINet}, f.fingerprint())
-	return err == nil
+// isCurrent asks for the chain with the fingerprint, by a message of its own: each ADD does, and the library takes longer to begin than the kernel to
+// answer. Any error counts as its absence: what is wrong shows when the rules are written.
+func (f firewall) isCurrent() bool {
+	s, err := openSocketOf(unix.NETLINK_NETFILTER)
+	if err != nil {
+		return false
+	}
+	defer s.close()
+	m := newMessage(unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_GETCHAIN, 0, "read the node's rules", unix.ENOENT)
+	m.AddRawData([]byte{unix.NFPROTO_INET, unix.NFNETLINK_V0, 0, 0})
+	m.AddRawData(nl.NewRtAttr(unix.NFTA_CHAIN_TABLE, nl.ZeroTerminated(tableName)).Serialize())
+	m.AddRawData(nl.NewRtAttr(unix.NFTA_CHAIN_NAME, nl.ZeroTerminated(f.fingerprint())).Serialize())
+	answers, err := s.ask(m)
+	return err == nil && answers[0] != nil
 }
 
 // replace writes all rules in one transaction.

@@ -155,6 +155,8 @@ type link struct {
 	elsewhere bool
 	// bridge is the index of the bridge or bond that this link is a port of.
 	bridge int
+	// remembered says of a node's interface that a pod was on it since boot.
+	remembered bool
 	// mode and flags of ipvlan.
 	mode, flags uint16
 }

@@ -82,16 +82,12 @@ func (d *Datapath) remembered(mac string) (link, bool, error) {
 		return link{}, false, err
 	}
 	l, err := parseLink(answers[0])
+	l.remembered = true
 	return l, err == nil && l.carries(mac), err
 }
 
 func (d *Datapath) hint(mac string) string {
 	return filepath.Join(d.options.Folder, "masters", strings.ReplaceAll(mac, ":", "-"))
-}
-
-func (d *Datapath) isRemembered(master link) bool {
-	data, err := os.ReadFile(d.hint(master.MAC.String()))
-	return err == nil && strings.TrimSpace(string(data)) == strconv.Itoa(master.index)
 }
 
 // rememberedMasters are the indexes of all interfaces that carried pods since boot.
@@ -117,10 +113,11 @@ func (d *Datapath) rememberedMasters() []int {
 // remember writes the hint. Remove finds the filters of pods by it, so an ADD whose hint cannot be written fails before it makes one. The file is never
 // cut short, not for a moment: another call may read it meanwhile, and this one may be killed.
 func (d *Datapath) remember(master link) error {
-	if d.isRemembered(master) {
+	if master.remembered {
 		return nil
 	}
-	path := d.hint(master.MAC.String())
+	mac := master.MAC.String()
+	path := d.hint(mac)
 	content := fmt.Appendf(nil, "%-10d\n", master.index) // as long as the longest index
 	err := overwrite(path, content)
 	if errors.Is(err, fs.ErrNotExist) && os.MkdirAll(filepath.Dir(path), 0o700) == nil {
@@ -129,6 +126,8 @@ func (d *Datapath) remember(master link) error {
 	if err != nil {
 		return &FolderError{Path: path, Err: err}
 	}
+	master.remembered = true
+	d.masters[mac] = master
 	return nil
 }
 

@@ -65,8 +65,11 @@ type socket struct {
 // bufferSize is what the kernel at most puts into one part of a dump.
 const bufferSize = 32 << 10
 
-func openSocket() (*socket, error) {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
+func openSocket() (*socket, error) { return openSocketOf(unix.NETLINK_ROUTE) }
+
+// openSocketOf opens a socket of another protocol than rtnetlink's.
+func openSocketOf(protocol int) (*socket, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, protocol)
 	if err != nil {
 		return nil, fmt.Errorf("open netlink: %w", err)
 	}

@@ -281,14 +281,21 @@ const reservedPages = 32
 // reserve makes sure that there is space for what an allocation writes and for a release after it: bbolt writes new pages before it frees old ones, so
 // on a full file system nothing could be released, and DEL would fail for ever. Releases need no reserve of their own: each frees what it used.
 func (s *Store) reserve(b *book) error {
-	missing := reservedPages - s.db.Stats().FreePageN
+	missing := int64(reservedPages - s.db.Stats().FreePageN)
 	if missing <= 0 {
 		return nil
 	}
-	// Beyond the end, where bbolt goes next.
+	// Beyond the end, where bbolt goes next. Where the last reserve is left, it is not made again: the file has no holes.
+	const block = 512 // bytes, of Stat_t
+	end := b.records.Tx().Size()
+	missing *= int64(os.Getpagesize())
+	var has unix.Stat_t
+	if unix.Fstat(int(s.file.Fd()), &has) == nil && has.Blocks*block >= end+missing {
+		return nil
+	}
 	err := error(unix.EINTR)
 	for errors.Is(err, unix.EINTR) { // Go's runtime sends itself signals, and a tmpfs then gives up what it has begun
-		err = unix.Fallocate(int(s.file.Fd()), unix.FALLOC_FL_KEEP_SIZE, b.records.Tx().Size(), int64(missing*os.Getpagesize()))
+		err = unix.Fallocate(int(s.file.Fd()), unix.FALLOC_FL_KEEP_SIZE, end, missing)
 	}
 	if err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
 		return explain("reserve space for the allocation store", s.path(), err)
