@@ -11,7 +11,6 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/containernetworking/cni/pkg/skel"
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 
 	"github.com/underlay-dev/kubectl-underlay/cni/datapath"
@@ -23,7 +22,7 @@ import (
 const replacements = 8
 
 // Add attaches a pod and prints the result. Repeated, it gives the same result.
-func (p *Plugin) Add(args *skel.CmdArgs) error {
+func (p *Plugin) Add(args *Call) error {
 	c, err := parseConfig(args.StdinData)
 	if err != nil {
 		return err
@@ -69,7 +68,7 @@ func (p *Plugin) Add(args *skel.CmdArgs) error {
 type attachment struct {
 	*Plugin
 	config    *config
-	args      *skel.CmdArgs
+	args      *Call
 	namespace *datapath.Namespace
 	links     *datapath.Datapath
 	wishes    wishes

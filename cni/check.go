@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/containernetworking/cni/pkg/skel"
 	"github.com/containernetworking/cni/pkg/types"
 
 	"github.com/underlay-dev/kubectl-underlay/cni/datapath"
@@ -19,7 +18,7 @@ import (
 )
 
 // Check compares a pod's interface with its record, with the result of ADD and with the node file, and names what differs.
-func (p *Plugin) Check(args *skel.CmdArgs) error {
+func (p *Plugin) Check(args *Call) error {
 	c, err := parseConfig(args.StdinData)
 	if err != nil {
 		return err
@@ -72,7 +71,7 @@ func (p *Plugin) Check(args *skel.CmdArgs) error {
 }
 
 // recorded says what the record and the node file want the interface to be; there is no endpoint where they do not know it.
-func (p *Plugin) recorded(args *skel.CmdArgs, c *config, w wishes, request ipam.Request) (datapath.Endpoint, []string, error) {
+func (p *Plugin) recorded(args *Call, c *config, w wishes, request ipam.Request) (datapath.Endpoint, []string, error) {
 	var e datapath.Endpoint
 	var differences []string
 	err := p.withStore(func(s *ipam.Store) error {

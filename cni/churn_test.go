@@ -13,13 +13,11 @@ import (
 	"os"
 	"sync"
 
-	"github.com/containernetworking/cni/pkg/skel"
-
 	"github.com/underlay-dev/kubectl-underlay/cni"
 )
 
 // churnVariable makes the test's program a process that adds and deletes sandboxes at random, all at the same time, until it is killed. It reads the
-// list of their skel.CmdArgs.
+// list of their cni.Call.
 const churnVariable = "UNDERLAY_TEST_CHURN"
 
 // What a churning process says on its standard output, one line each: a verb of the nth sandbox has begun, has ended, or has failed and why.
@@ -30,7 +28,7 @@ const (
 )
 
 func churn(plugin cni.Plugin, in io.Reader) int {
-	var sandboxes []skel.CmdArgs
+	var sandboxes []cni.Call
 	if err := json.NewDecoder(in).Decode(&sandboxes); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 2

@@ -14,11 +14,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/containernetworking/cni/pkg/skel"
 	"github.com/containernetworking/cni/pkg/types"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/underlay-dev/kubectl-underlay/cni"
 	"github.com/underlay-dev/kubectl-underlay/cni/ipam"
 	"github.com/underlay-dev/kubectl-underlay/tests/fabric/netns"
 )
@@ -36,7 +36,7 @@ func (n *node) collect(t *testing.T, network string, valid ...*pod) {
 	data, err := json.Marshal(c)
 	must(t, err)
 	plugin := n.plugin
-	must(t, n.Do(func() error { return plugin.GC(&skel.CmdArgs{StdinData: data}) }))
+	must(t, n.Do(func() error { return plugin.GC(&cni.Call{StdinData: data}) }))
 }
 
 // wantRecords expects the store to hold the addresses of these pods, and no others.
@@ -132,7 +132,7 @@ func TestStatus(t *testing.T) {
 	n.write(t)
 	status := func(network string) error {
 		plugin := n.plugin
-		return n.Do(func() error { return plugin.Status(&skel.CmdArgs{StdinData: config(network, "1.1.0")}) })
+		return n.Do(func() error { return plugin.Status(&cni.Call{StdinData: config(network, "1.1.0")}) })
 	}
 	whole, err := os.ReadFile(n.plugin.NodeFile)
 	must(t, err)
@@ -182,7 +182,7 @@ func TestStatus(t *testing.T) {
 	})
 	t.Run("broken configuration", func(t *testing.T) {
 		plugin := n.plugin
-		err := n.Do(func() error { return plugin.Status(&skel.CmdArgs{StdinData: []byte(`{"type":"underlay"}`)}) })
+		err := n.Do(func() error { return plugin.Status(&cni.Call{StdinData: []byte(`{"type":"underlay"}`)}) })
 		wantCode(t, err, types.ErrInvalidNetworkConfig, "names no network")
 	})
 }

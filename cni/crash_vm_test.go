@@ -22,11 +22,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/containernetworking/cni/pkg/skel"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
 
+	"github.com/underlay-dev/kubectl-underlay/cni"
 	"github.com/underlay-dev/kubectl-underlay/cni/datapath"
 	"github.com/underlay-dev/kubectl-underlay/cni/ipam"
 )
@@ -141,7 +141,7 @@ func (c *crash) fail(err error) {
 // round starts a process, kills it some time after its first verb has begun, and counts what it had in flight.
 func (c *crash) round(ctx context.Context, pods []*pod) error {
 	const longest = 1500 * time.Millisecond // several verbs, where all processes are at work on a slow machine
-	var list []*skel.CmdArgs
+	var list []*cni.Call
 	for _, p := range pods {
 		list = append(list, p.args)
 	}

@@ -8,15 +8,13 @@ package cni
 import (
 	"errors"
 
-	"github.com/containernetworking/cni/pkg/skel"
-
 	"github.com/underlay-dev/kubectl-underlay/cni/datapath"
 	"github.com/underlay-dev/kubectl-underlay/cni/ipam"
 )
 
 // Del detaches a pod: links first, then addresses, so that no link has an address which another pod may get. It does not look at the configuration:
 // what is wrong with that must not keep an address.
-func (p *Plugin) Del(args *skel.CmdArgs) error {
+func (p *Plugin) Del(args *Call) error {
 	namespace, err := p.namespaceOf(args)
 	if err != nil {
 		return err
@@ -47,7 +45,7 @@ func (p *Plugin) Del(args *skel.CmdArgs) error {
 
 // namespaceOf opens the pod's namespace; nil if it is gone. Runtimes leave out the path when they think so: then the record's counts, if that namespace
 // is still there, since its address must not be another's while it lives.
-func (p *Plugin) namespaceOf(args *skel.CmdArgs) (*datapath.Namespace, error) {
+func (p *Plugin) namespaceOf(args *Call) (*datapath.Namespace, error) {
 	path, inode := args.Netns, uint64(0)
 	if path == "" {
 		err := p.withStore(func(s *ipam.Store) error {

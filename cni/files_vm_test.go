@@ -14,7 +14,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/containernetworking/cni/pkg/skel"
 	"github.com/containernetworking/cni/pkg/types"
 	"golang.org/x/sys/unix"
 
@@ -25,7 +24,7 @@ import (
 // status calls STATUS on the node.
 func (n *node) status(network string) error {
 	plugin := n.plugin
-	return n.Do(func() error { return plugin.Status(&skel.CmdArgs{StdinData: config(network, "1.1.0")}) })
+	return n.Do(func() error { return plugin.Status(&cni.Call{StdinData: config(network, "1.1.0")}) })
 }
 
 // wantRefused expects ADD of a new pod to fail with a code and a text, and to leave nothing.

@@ -10,15 +10,13 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/containernetworking/cni/pkg/skel"
-
 	"github.com/underlay-dev/kubectl-underlay/cni/datapath"
 	"github.com/underlay-dev/kubectl-underlay/cni/ipam"
 )
 
 // GC frees the addresses of the network's sandboxes that ended without DEL. What the runtime's list says is valid stays unasked; what it leaves out goes
 // only if it is minutes old and its namespace is gone, or holds neither the interface nor an address: such lists can be incomplete.
-func (p *Plugin) GC(args *skel.CmdArgs) error {
+func (p *Plugin) GC(args *Call) error {
 	c, err := parseConfig(args.StdinData)
 	if err != nil {
 		return err

@@ -7,14 +7,14 @@ package cni
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
-	"github.com/containernetworking/cni/pkg/skel"
 	"github.com/containernetworking/cni/pkg/types"
-	"github.com/containernetworking/cni/pkg/version"
 
 	"github.com/underlay-dev/kubectl-underlay/cni/datapath"
 	"github.com/underlay-dev/kubectl-underlay/cni/ipam"
@@ -59,15 +59,17 @@ const (
 
 // Main runs the verb that the environment names, and returns the process's exit code.
 func (p *Plugin) Main(about string) int {
-	// The library's own look at the namespace, after the verb, would have DEL in the node's fail each time that the runtime repeats it. ADD and CHECK look
-	// for themselves, before they do anything.
-	if err := os.Setenv("CNI_NETNS_OVERRIDE", "1"); err != nil {
-		fmt.Fprintln(p.Log, "underlay:", err)
-		return 1
-	}
-	e := skel.PluginMainFuncsWithError(p.funcs(), versions(), about)
-	if e == nil {
+	if os.Getenv("CNI_COMMAND") == "" {
+		fmt.Fprintf(p.Log, "%s\nCNI protocol versions supported: %s\n", about, strings.Join(versions().SupportedVersions(), ", "))
 		return 0
+	}
+	err := p.dispatch()
+	if err == nil {
+		return 0
+	}
+	e, ok := errors.AsType[*types.Error](err)
+	if !ok {
+		e = types.NewError(types.ErrIOFailure, err.Error(), "") // of VERSION
 	}
 	if err := e.Print(); err != nil {
 		fmt.Fprintln(p.Log, "underlay:", err)
@@ -75,19 +77,15 @@ func (p *Plugin) Main(about string) int {
 	return 1
 }
 
-func (p *Plugin) funcs() skel.CNIFuncs {
-	return skel.CNIFuncs{
-		Add:   func(a *skel.CmdArgs) error { return explain(p.Add(a)) },
-		Del:   func(a *skel.CmdArgs) error { return explain(p.Del(a)) },
-		Check: func(a *skel.CmdArgs) error { return explain(p.Check(a)) },
-		// The specification has these two from 1.1.0 on; the library refuses them in configurations of older versions.
-		GC:     func(a *skel.CmdArgs) error { return explain(p.GC(a)) },
-		Status: func(a *skel.CmdArgs) error { return explain(p.Status(a)) },
+func (p *Plugin) dispatch() error {
+	if os.Getenv("CNI_COMMAND") == "VERSION" {
+		return versions().Encode(p.Out)
 	}
-}
-
-func versions() version.PluginInfo {
-	return version.PluginSupports("0.3.1", "0.4.0", "1.0.0", "1.1.0")
+	v, c, err := readCall(os.Getenv, os.Stdin)
+	if err != nil {
+		return err
+	}
+	return explain(v.run(p, c))
 }
 
 func (p *Plugin) after(step string) error {
@@ -140,11 +138,11 @@ func (p *Plugin) openDatapath() (*datapath.Datapath, error) {
 	return datapath.Open(datapath.Options{Folder: p.Folder, After: p.After})
 }
 
-func owner(a *skel.CmdArgs) ipam.Owner {
+func owner(a *Call) ipam.Owner {
 	return ipam.Owner{ContainerID: a.ContainerID, IfName: a.IfName}
 }
 
-func identity(a *skel.CmdArgs) datapath.Identity {
+func identity(a *Call) datapath.Identity {
 	return datapath.Identity{Container: a.ContainerID, Name: a.IfName}
 }
 

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/containernetworking/cni/pkg/skel"
 	"github.com/containernetworking/cni/pkg/types"
 
 	"github.com/underlay-dev/kubectl-underlay/cni/nodefile"
@@ -19,7 +18,7 @@ import (
 // Status says whether ADD can work at all. Runtimes make a node NotReady while it fails, so it fails only where no pod could start: without a valid node
 // file, and while the machine has none of the interfaces of the node's default network. No address being free is not such a case. It takes no lock: the
 // node file is whole at any time.
-func (p *Plugin) Status(args *skel.CmdArgs) error {
+func (p *Plugin) Status(args *Call) error {
 	c, err := parseConfig(args.StdinData)
 	if err != nil {
 		return err

@@ -15,7 +15,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/containernetworking/cni/pkg/skel"
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
@@ -184,7 +183,7 @@ func (n *node) write(t *testing.T) {
 type pod struct {
 	*netns.Namespace
 	node   *node
-	args   *skel.CmdArgs
+	args   *cni.Call
 	result *types100.Result
 	v4, v6 netip.Addr // of the last ADD; invalid without that family
 	gone   bool
@@ -202,7 +201,7 @@ func (n *node) newPod(t *testing.T, network string) *pod {
 	id := fmt.Sprintf("%s-%d", n.name, n.pods)
 	ns, err := netns.NewNamed("pod-" + id)
 	must(t, err)
-	p := &pod{Namespace: ns, node: n, args: &skel.CmdArgs{
+	p := &pod{Namespace: ns, node: n, args: &cni.Call{
 		ContainerID: "sandbox-" + id, Netns: ns.Path(), IfName: "eth0",
 		Args:      "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=pod-" + id + ";K8S_POD_UID=uid-" + id,
 		StdinData: config(network, "1.1.0"),
@@ -255,7 +254,7 @@ func (p *pod) add(t *testing.T) error {
 }
 
 // call runs a verb on the node and returns what it printed.
-func (p *pod) call(verb func(*cni.Plugin, *skel.CmdArgs) error) ([]byte, error) {
+func (p *pod) call(verb func(*cni.Plugin, *cni.Call) error) ([]byte, error) {
 	var out bytes.Buffer
 	plugin := p.node.plugin
 	plugin.Out = &out

@@ -16,7 +16,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/containernetworking/cni/pkg/skel"
 	"github.com/vishvananda/netlink"
 
 	"github.com/underlay-dev/kubectl-underlay/cni"
@@ -120,7 +119,7 @@ func (m *machine) changed() string {
 type pod struct {
 	*netns.Namespace
 	plugin cni.Plugin
-	args   *skel.CmdArgs
+	args   *cni.Call
 }
 
 func (m *machine) newPod(t *testing.T) *pod {
@@ -133,7 +132,7 @@ func (m *machine) newPod(t *testing.T) *pod {
 	return &pod{
 		Namespace: ns,
 		plugin:    cni.Plugin{NodeFile: m.paths.NodeFile, Folder: m.paths.Store, Out: &bytes.Buffer{}, Log: os.Stderr},
-		args: &skel.CmdArgs{
+		args: &cni.Call{
 			ContainerID: id, Netns: ns.Path(), IfName: "eth0", Args: "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=" + id,
 			StdinData: []byte(`{"cniVersion":"1.1.0","name":"ens6","type":"underlay","network":"ens6"}`),
 		},
