@@ -27,20 +27,19 @@ func (p *Plugin) Del(args *Call) error {
 		return err
 	}
 	defer links.Close()
-	if err := links.Remove(namespace, identity(args)); err != nil {
-		return err
-	}
-	if err := p.after(StepRemove); err != nil {
-		return err
-	}
-	err = p.withStore(func(s *ipam.Store) error {
-		_, err := s.Release(owner(args), args.Netns)
-		return err
+	return links.RemoveThen(namespace, identity(args), func() error {
+		if err := p.after(StepRemove); err != nil {
+			return err
+		}
+		err := p.withStore(func(s *ipam.Store) error {
+			_, err := s.Release(owner(args), args.Netns)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		return p.after(StepRelease)
 	})
-	if err != nil {
-		return err
-	}
-	return p.after(StepRelease)
 }
 
 // namespaceOf opens the pod's namespace; nil if it is gone. Runtimes leave out the path when they think so: then the record's counts, if that namespace
