@@ -143,7 +143,7 @@ func (p *proposal) blocked() error {
 	}
 	for _, network := range p.plan.Networks {
 		if network.DeletionTimestamp != nil {
-			return fmt.Errorf("network %s is being removed, and stays as long as pods hold its addresses; run this again when it is gone "+
+			return fmt.Errorf("network %s is being removed, and stays as long as pods hold its addresses: delete these, or drain their nodes, and run this again when it is gone "+
 				"(`kubectl get underlaynetwork`)", network.Name)
 		}
 	}

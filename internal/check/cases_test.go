@@ -76,7 +76,8 @@ func planCases() []checkCase {
 					n.Default, n.NodeSelector = true, &metav1.LabelSelector{MatchLabels: map[string]string{"parity": "odd"}}
 				}), network("b", func(n *v1alpha1.UnderlayNetworkSpec) {
 					n.Default, n.NodeSelector = true, &metav1.LabelSelector{MatchLabels: map[string]string{"parity": "even"}}
-				})}
+				}), network("c", func(n *v1alpha1.UnderlayNetworkSpec) { n.Default = true })}
+				s.networks[2].DeletionTimestamp = &metav1.Time{}
 			},
 			severity: plan.Error, object: "network/b", says: "network a is the default already on 2 nodes",
 		},

@@ -241,6 +241,11 @@ func notFollowed(report *v1alpha1.UnderlayNode) (message, remedy string) {
 	if c != nil && c.Status != metav1.ConditionTrue {
 		return "the agent says: " + said(c), "correct the networks or pools that it names"
 	}
+	c = meta.FindStatusCondition(report.Status.Conditions, v1alpha1.ConditionDefaultNetwork)
+	if c != nil && c.Status != metav1.ConditionTrue {
+		return "the agent says: " + said(c), "`kubectl drain --ignore-daemonsets " + report.Name + "`, and `kubectl uncordon " + report.Name +
+			"` when the condition DefaultNetwork names the new network; or delete the pods that it counts one by one, wherever they can run meanwhile"
+	}
 	c = meta.FindStatusCondition(report.Status.Conditions, v1alpha1.ConditionHostLegAnswers)
 	if c != nil && c.Status != metav1.ConditionTrue {
 		return "the agent says: " + said(c), "install what it names on the node, or use load balancers and Services that reach pods by their own addresses"

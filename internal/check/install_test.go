@@ -141,10 +141,15 @@ func installCases() []checkCase {
 			says: "the agent says: NoNodeFile: disk full",
 		},
 		{
-			id: IDAgentNotReady, good: running(func(s *situation) { // a configuration that waits for its last pod
+			id: IDAgentNotReady, good: fine, severity: plan.Info, object: "node/node-0000", // a configuration that waits for its last pod
+			bad: running(func(s *situation) {
 				s.cluster.Reports[0].Status.Conditions = append(conditions("DefaultNetwork", metav1.ConditionFalse, "Waiting", "1 pod"),
 					s.cluster.Reports[0].Status.Conditions...)
-			}), severity: plan.Error, object: "node/node-0000",
+			}),
+			says: "the agent says: Waiting: 1 pod",
+		},
+		{
+			id: IDAgentNotReady, good: fine, severity: plan.Error, object: "node/node-0000",
 			bad: running(func(s *situation) {
 				s.cluster.Reports[0].Status.Conditions = append(conditions("DefaultNetwork", metav1.ConditionFalse, "ForeignConfiguration", "00-other.conf"),
 					s.cluster.Reports[0].Status.Conditions...)

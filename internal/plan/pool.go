@@ -222,7 +222,7 @@ func cutName(name string) string {
 
 // markDefaults notes nodes on which more than one network would be the default.
 func markDefaults(v *view, networks []*network) {
-	defaults := slices.DeleteFunc(slices.Clone(networks), func(n *network) bool { return !n.spec.Default || n.invalid != nil })
+	defaults := slices.DeleteFunc(slices.Clone(networks), func(n *network) bool { return !n.spec.Default || n.invalid != nil || n.DeletionTimestamp != nil })
 	if len(defaults) < 2 {
 		return
 	}

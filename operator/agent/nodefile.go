@@ -108,10 +108,11 @@ func (b *builder) addNode(n nodefile.Node) {
 	}
 }
 
-// addNetworks adds those that have pools on the node. Of several default networks the oldest is the node's.
+// addNetworks adds those that have pools on the node. Of several default networks the oldest is the node's; one that is being deleted gives way.
 func (b *builder) addNetworks(in Inputs, pools []v1alpha1.UnderlayPool) {
 	networks := slices.Clone(in.Networks)
 	slices.SortFunc(networks, func(x, y v1alpha1.UnderlayNetwork) int { return compareAge(&x.ObjectMeta, &y.ObjectMeta) })
+	slices.SortStableFunc(networks, func(x, y v1alpha1.UnderlayNetwork) int { return cmp.Compare(going(&x), going(&y)) })
 	for i := range networks {
 		n := &networks[i]
 		spec := n.Effective()
@@ -119,8 +120,19 @@ func (b *builder) addNetworks(in Inputs, pools []v1alpha1.UnderlayPool) {
 		if !slices.ContainsFunc(pools, func(p v1alpha1.UnderlayPool) bool { return p.Spec.NetworkName == n.Name }) {
 			continue
 		}
+		if first := b.file.DefaultNetwork(); first != nil && going(n) > 0 {
+			spec.Default = false // which the condition DefaultNetwork tells, while its configuration stays
+		}
 		b.addNetwork(n.Name, &spec, in.ServiceCIDRs)
 	}
+}
+
+// going is 1 for a network that is being deleted, else 0.
+func going(n *v1alpha1.UnderlayNetwork) int {
+	if n.DeletionTimestamp != nil {
+		return 1
+	}
+	return 0
 }
 
 func (b *builder) addNetwork(name string, spec *v1alpha1.UnderlayNetworkSpec, services []netip.Prefix) {

@@ -31,6 +31,12 @@ func network(name string, age int, changes ...func(*v1alpha1.UnderlayNetworkSpec
 	return n
 }
 
+func deleted(n v1alpha1.UnderlayNetwork) v1alpha1.UnderlayNetwork {
+	at := born(1)
+	n.DeletionTimestamp = &at
+	return n
+}
+
 func isDefault(s *v1alpha1.UnderlayNetworkSpec) { s.Default = true }
 
 func born(age int) metav1.Time {
@@ -121,6 +127,17 @@ func TestNodeFile(t *testing.T) {
 			in:    inputs(networks{network("a", 1, isDefault), network("b", 2, isDefault)}, pool("a", "a", 1), pool("b", "b", 1, on("02:00:00:00:20:02"), ranges("172.31.32.192/28"))),
 			pools: []string{"a: 172.31.32.176/28", "b: 172.31.32.192/28"}, defaults: "b",
 			problems: []string{"network/a: it is not the default of this node, since network b is already: set spec.default to false in one of them, or narrow one nodeSelector"},
+		},
+		{
+			name: "a default network that is being deleted gives way",
+			in: inputs(networks{deleted(network("a", 2, isDefault)), network("b", 1, isDefault)},
+				pool("a", "a", 1), pool("b", "b", 1, on("02:00:00:00:20:02"), ranges("172.31.32.192/28"))),
+			pools: []string{"a: 172.31.32.176/28", "b: 172.31.32.192/28"}, defaults: "b",
+		},
+		{
+			name:  "a default network that is being deleted stays the only one's default",
+			in:    inputs(networks{deleted(network("a", 2, isDefault))}, pool("a", "a", 1)),
+			pools: []string{"a: 172.31.32.176/28"}, defaults: "a",
 		},
 		{
 			name:     "no network",

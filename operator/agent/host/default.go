@@ -59,7 +59,7 @@ func (d *Default) decide(exists bool, pods int, programs bool) action {
 	case exists && d.Installed == d.Wanted && d.Wanted != "", exists && d.Installed == "" && d.Wanted != "":
 		return install // again: it may have been changed
 	case exists && pods > 0:
-		d.Refused = fmt.Sprintf("the CNI configuration of network %s stays until its last pod on this node is deleted, of %d: runtimes cannot delete pods without it; drain the node to be quick",
+		d.Refused = fmt.Sprintf("the CNI configuration of network %s stays until its last pod on this node is deleted, of %d: runtimes cannot delete pods without it, and new pods are of that network until then; drain the node to be quick",
 			cmp.Or(d.Installed, "(unreadable)"), pods)
 		return keep
 	case d.Wanted == "", d.Foreign != "":
