@@ -4,8 +4,11 @@
 package operator
 
 import (
+	"reflect"
 	"testing"
 	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/underlay-dev/kubectl-underlay/api/v1alpha1"
 	"github.com/underlay-dev/kubectl-underlay/internal/plan"
@@ -48,6 +51,45 @@ func TestSettledPassWritesNothing(t *testing.T) {
 	for _, out := range decide(w, planned, &memory{}, time.Unix(100, 0), time.Minute) {
 		if (&operator{}).differs(&out) {
 			t.Errorf("pool %s would be written: %+v", out.live.Name, out)
+		}
+	}
+}
+
+// TestSameStatus: a change of any field is seen, also of one that is added to the API later; another way to write it is none.
+func TestSameStatus(t *testing.T) {
+	at := time.Unix(1764100000, 0)
+	status := func() v1alpha1.UnderlayPoolStatus {
+		return v1alpha1.UnderlayPoolStatus{Conditions: []metav1.Condition{{Type: v1alpha1.ConditionValid, LastTransitionTime: metav1.NewTime(at)}}}
+	}
+	utc := status()
+	utc.Conditions[0].LastTransitionTime = metav1.NewTime(at.UTC().In(time.FixedZone("elsewhere", 3600)))
+	if !sameStatus(status(), utc) || !sameStatus(v1alpha1.UnderlayPoolStatus{}, v1alpha1.UnderlayPoolStatus{Conditions: []metav1.Condition{}}) {
+		t.Error("the same status differs")
+	}
+	later := status()
+	later.Conditions[0].LastTransitionTime = metav1.NewTime(at.Add(time.Second))
+	if sameStatus(status(), later) || sameStatus(status(), v1alpha1.UnderlayPoolStatus{}) {
+		t.Error("different conditions are the same")
+	}
+	changed := status()
+	for _, of := range []reflect.Value{reflect.ValueOf(&changed).Elem(), reflect.ValueOf(&changed.Conditions[0]).Elem()} {
+		for _, field := range reflect.VisibleFields(of.Type()) {
+			value := of.FieldByIndex(field.Index)
+			before := reflect.ValueOf(value.Interface())
+			switch value.Kind() {
+			case reflect.Int64:
+				value.SetInt(7)
+			case reflect.String:
+				value.SetString("another")
+			case reflect.Struct, reflect.Slice: // what is in it is looked at by itself
+				continue
+			default:
+				t.Fatalf("say here how to change %s", field.Name)
+			}
+			if sameStatus(status(), changed) {
+				t.Errorf("a change of %s is not seen", field.Name)
+			}
+			value.Set(before)
 		}
 	}
 }

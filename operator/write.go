@@ -13,7 +13,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -57,7 +56,7 @@ func (o *operator) writePools(ctx context.Context, outcomes []outcome) (done boo
 // differs says whether something is to be written.
 func (o *operator) differs(out *outcome) bool {
 	return out.live == nil && out.want != nil || out.live != nil && (out.want == nil || !samePool(out.live, out.want) ||
-		!apiequality.Semantic.DeepEqual(out.live.Status, out.status(out.live)))
+		!sameStatus(out.live.Status, out.status(out.live)))
 }
 
 func (o *operator) writePool(ctx context.Context, out *outcome) error {
@@ -75,7 +74,7 @@ func (o *operator) writePool(ctx context.Context, out *outcome) error {
 		out.created, out.live = out.live == nil, written
 	}
 	status := out.status(out.live)
-	if apiequality.Semantic.DeepEqual(out.live.Status, status) {
+	if sameStatus(out.live.Status, status) {
 		return nil
 	}
 	after := *out.live
