@@ -35,6 +35,8 @@ type Options struct {
 	ProxyMode string
 	// MemoryMiB of each node; 1536 if 0. Its file system is in there too.
 	MemoryMiB int
+	// Disks gives each node a disk for what outlives a reboot, so that it can be restarted: without one, all is in memory.
+	Disks bool
 	// Progress gets a line per step with the time it took; it may be nil.
 	Progress io.Writer
 }
@@ -89,7 +91,7 @@ func (c *Cluster) start(ctx context.Context) error {
 	if c.scratch, err = scratch.New("kubectl-underlay-cluster-"); err != nil {
 		return err
 	}
-	for _, folder := range []string{"logs", "inbox", "files"} {
+	for _, folder := range []string{"logs", "inbox", "files", "disks"} {
 		if err := os.Mkdir(c.scratch.Path(folder), 0o755); err != nil {
 			return err
 		}

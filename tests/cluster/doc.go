@@ -17,7 +17,8 @@
 // How it is laid out: the control plane runs in the VPC's router, where nothing touches the host's own network; nodes and
 // pods reach it, and the EC2 simulator, at the router's address in the inventory's first subnet; this machine reaches it at
 // a port of 127.0.0.1. A node is made of tmpfs and of folders of this machine, shared read-only: the programs, and what
-// nodeFiles writes for it.
+// nodeFiles writes for it. With Options.Disks, what a real node keeps on its disk is on one, and Node.Restart cuts the
+// node's power and boots it anew.
 //
 // Invariants: nothing listens beyond loopback and the simulated VPC; nothing outlives the process, however it ends.
 // It needs root.

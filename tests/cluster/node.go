@@ -35,7 +35,10 @@ type Node struct {
 	inbox *inbox
 	logs  string // folder: kernel.log, containerd.log, …
 	nics  []vm.NIC
+	boot  func(ctx context.Context) error // the machine and its daemons; set once all is there that it needs
 	vm    *vm.VM
+	disk  bool
+	boots int // besides the first
 
 	life    context.Context //nolint:containedctx // of the daemons, which outlive every call
 	kill    context.CancelCauseFunc
@@ -72,7 +75,7 @@ func (c *Cluster) bootNodes(ctx context.Context) error {
 	var booting sync.WaitGroup
 	for i, n := range c.nodes {
 		booting.Go(func() {
-			if errs[i] = c.bootNode(ctx, kit, n, tools, own); errs[i] != nil {
+			if errs[i] = c.firstBoot(ctx, kit, n, tools, own); errs[i] != nil {
 				errs[i] = fmt.Errorf("node %s: %w", n.Name, errs[i])
 			}
 		})
@@ -81,16 +84,16 @@ func (c *Cluster) bootNodes(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-func (c *Cluster) bootNode(ctx context.Context, kit vm.Kit, n *Node, tools, images string) error {
+// firstBoot boots a node, and gives it the images that pods need.
+func (c *Cluster) firstBoot(ctx context.Context, kit vm.Kit, n *Node, tools, images string) error {
 	files := c.scratch.Path("files", n.Name)
 	if err := c.writeNodeFiles(n, files); err != nil {
 		return err
 	}
-	var err error
-	n.vm, err = vm.Boot(ctx, kit, vm.Config{
+	config := vm.Config{
 		MemoryMiB: c.options.MemoryMiB,
 		NICs:      n.nics,
-		KernelLog: filepath.Join(n.logs, "kernel.log"),
+		KernelLog: n.KernelLog(),
 		Shares: []vm.Share{
 			{Host: tools, Guest: guestTools},
 			{Host: c.programs.runtime, Guest: guestRuntime},
@@ -98,11 +101,31 @@ func (c *Cluster) bootNode(ctx context.Context, kit vm.Kit, n *Node, tools, imag
 			{Host: files, Guest: guestFiles},
 			{Host: c.inbox.host, Guest: guestInbox},
 		},
-	})
-	if err != nil {
+	}
+	if n.disk = c.options.Disks; n.disk {
+		config.Disk = c.scratch.Path("disks", n.Name)
+		if err := makeDisk(ctx, config.Disk); err != nil {
+			return err
+		}
+	}
+	n.boot = func(ctx context.Context) error { return n.bootMachine(ctx, kit, config) }
+	if err := n.boot(ctx); err != nil {
 		return err
 	}
 	c.progress.done(n.Name + " booted")
+	if err := n.importImages(ctx, images); err != nil {
+		return err
+	}
+	c.progress.done(n.Name + " has containerd and images")
+	return nil
+}
+
+// bootMachine boots a node's machine and starts its daemons.
+func (n *Node) bootMachine(ctx context.Context, kit vm.Kit, config vm.Config) error {
+	var err error
+	if n.vm, err = vm.Boot(ctx, kit, config); err != nil {
+		return err
+	}
 	if out, err := n.Shell(ctx, "/bin/busybox sh "+guestFiles+"/prepare.sh"); err != nil {
 		return fmt.Errorf("prepare: %w\n%s", err, out)
 	}
@@ -111,11 +134,7 @@ func (c *Cluster) bootNode(ctx context.Context, kit vm.Kit, n *Node, tools, imag
 		return fmt.Errorf("wait for containerd: %w%s", err, tail(filepath.Join(n.logs, "containerd.log")))
 	}
 	n.daemon("kubelet", n.kubeletArgs()...)
-	if err := n.importImages(ctx, images); err != nil {
-		return err
-	}
 	n.daemon("kube-proxy", "--config="+guestFiles+"/kube-proxy.yaml")
-	c.progress.done(n.Name + " has containerd and images")
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/underlay-dev/kubectl-underlay/api/v1alpha1"
@@ -23,7 +24,7 @@ func (c *Cluster) writeNodeFiles(n *Node, folder string) error {
 	}
 	files := map[string]string{
 		"ca.crt":          string(c.plane.ca.pem),
-		"containerd.toml": containerdConfig(),
+		"containerd.toml": containerdConfig(c.options.Disks),
 		"kubelet.yaml":    kubeletConfig(n.spec),
 		"kube-proxy.yaml": proxyConfig(n.Name, c.options.ProxyMode),
 		"prepare.sh":      c.prepareScript(n.spec),
@@ -57,7 +58,8 @@ const (
 	PeerConf    = "/etc/cni/peer.d"
 )
 
-func containerdConfig() string {
+// containerdConfig has containerd wait for its disk only where there is one, which it must find whole after a power cut.
+func containerdConfig(disk bool) string {
 	return `version = 3
 [plugins."io.containerd.cri.v1.images".pinned_images]
   sandbox = "` + PauseImage + `"
@@ -76,7 +78,7 @@ func containerdConfig() string {
 [plugins."io.containerd.nri.v1.nri"]
   disable = true
 [plugins."io.containerd.metadata.v1.bolt"]
-  no_sync = true
+  no_sync = ` + strconv.FormatBool(!disk) + `
 `
 }
 
@@ -133,30 +135,33 @@ func modules() []string {
 
 // prepareScript makes a bare machine a node: folders, programs, kernel and network.
 func (c *Cluster) prepareScript(node v1alpha1.Node) string {
-	lines := []string{
-		"set -eu",
-		"hostname " + node.Name,
+	lines := []string{"set -eu"}
+	if c.options.Disks {
+		lines = append(lines, mountScript()...)
+	}
+	lines = append(lines,
+		"hostname "+node.Name,
 		"mkdir -p /etc/cni/net.d /etc/kubernetes/manifests /opt/cni/bin /var/lib/kubelet /var/log/pods /usr/sbin /dev/pts /dev/shm /dev/mqueue",
 		"ln -s /run /var/run",
-		"ln -s " + guestTools + "/lib /lib/x86_64-linux-gnu",
-		"ln -s " + guestTools + "/lib /lib64",
+		"ln -s "+guestTools+"/lib /lib/x86_64-linux-gnu",
+		"ln -s "+guestTools+"/lib /lib64",
 		"mkdir -p /usr/lib",
-		"ln -s " + guestTools + "/lib /usr/lib/x86_64-linux-gnu", // where iptables looks for its extensions
+		"ln -s "+guestTools+"/lib /usr/lib/x86_64-linux-gnu", // where iptables looks for its extensions
 		"/bin/busybox --install -s /bin",
-		"for program in " + guestTools + "/bin/*; do ln -s $program /usr/bin/; done",
-		"for name in containerd containerd-shim-runc-v2 ctr runc; do ln -s " + guestRuntime + "/$name /usr/local/bin/; done",
-		"for name in kubelet kube-proxy; do ln -s " + guestKubernetes + "/$name /usr/local/bin/; done",
+		"for program in "+guestTools+"/bin/*; do ln -s $program /usr/bin/; done",
+		"for name in containerd containerd-shim-runc-v2 ctr runc; do ln -s "+guestRuntime+"/$name /usr/local/bin/; done",
+		"for name in kubelet kube-proxy; do ln -s "+guestKubernetes+"/$name /usr/local/bin/; done",
 		"mount -t devpts -o mode=620,ptmxmode=666 devpts /dev/pts",
 		"mount -t tmpfs tmpfs /dev/shm",
 		"mount -t mqueue mqueue /dev/mqueue",
-		"echo " + machineID(node) + " > /etc/machine-id",
+		"echo "+machineID(node)+" > /etc/machine-id",
 		"echo 'PRETTY_NAME=\"test node\"' > /etc/os-release",
 		"touch /etc/resolv.conf",
-		"echo '127.0.0.1 localhost " + node.Name + "' > /etc/hosts",
+		"echo '127.0.0.1 localhost "+node.Name+"' > /etc/hosts",
 		"echo '::1 localhost' >> /etc/hosts",
-		"modprobe -a " + strings.Join(modules(), " "),
+		"modprobe -a "+strings.Join(modules(), " "),
 		"echo 1 > /proc/sys/net/ipv4/ip_forward",
-	}
+	)
 	for i, nic := range node.Interfaces {
 		name := nic.Name
 		if name == "" {

@@ -32,6 +32,7 @@ func TestCluster(t *testing.T) {
 		{"the same by kube-proxy in iptables mode", s.servicesByIptables, false},
 		{"egress through the NAT gateway", s.egress, false},
 		{"probes by HTTP, TCP and exec", s.probes, false},
+		{"a node whose pods hold all addresses loses its power and boots", s.powerCut, false},
 		{"an added prefix appears in the pool by itself", s.addPrefix, false},
 		{"forty pods come and go", s.crowd, false},
 		{"pods start and stop without API server, operator and agent", s.alone, false},

@@ -47,7 +47,7 @@ func start(t *testing.T) *suite {
 			t.Fatalf("make %s: %v\n%s", target, err, out)
 		}
 	}
-	running, err := cluster.Start(t.Context(), cluster.Options{Inventory: inventory(t, root), Progress: os.Stderr})
+	running, err := cluster.Start(t.Context(), cluster.Options{Inventory: inventory(t, root), Disks: true, Progress: os.Stderr})
 	must(t, err)
 	s := &suite{Cluster: running}
 	t.Cleanup(func() { s.end(t, root) })

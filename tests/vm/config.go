@@ -20,6 +20,9 @@ type Config struct {
 	CPUs      int     // 2 if 0
 	Shares    []Share // besides the kernel's modules, which every machine has
 	NICs      []NIC   // eth0, eth1, … in this order
+	// Disk is a raw image of the host's: /dev/vda in the guest, once the module virtio_blk is loaded. What the guest has written is there for the next
+	// machine, however this one ends; what its kernel still held back is not. There is none if it is empty.
+	Disk string
 	// KernelLog is where the guest's console goes; a temporary file, which goes with the machine, if empty.
 	KernelLog string
 }
@@ -58,6 +61,10 @@ func (c Config) arguments(kit Kit, initramfs, log string) []string {
 		args = append(args, "-virtfs", fmt.Sprintf("local,path=%s,mount_tag=%s,security_model=none,readonly=on,multidevs=remap",
 			escape(share.Host), tag))
 		line = append(line, "underlay.share="+tag+":"+share.Guest)
+	}
+	if c.Disk != "" {
+		// Host and image outlive the machine, so what its kernel flushes need not reach the host's own disk.
+		args = append(args, "-drive", "if=none,id=disk,format=raw,cache=unsafe,file="+escape(c.Disk), "-device", "virtio-blk-pci,drive=disk")
 	}
 	for i, nic := range c.NICs {
 		device := fmt.Sprintf("virtio-net-pci,netdev=nic%d,mac=%s,romfile=", i, nic.MAC)
