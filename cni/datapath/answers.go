@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"path/filepath"
 	"slices"
 
 	"golang.org/x/net/bpf"
@@ -64,10 +65,7 @@ func (d *Datapath) setAnswers(master link, a Answers) (changed bool, err error) 
 	if err != nil {
 		return false, err
 	}
-	gate, err := a.program()
-	if err != nil {
-		return false, err
-	}
+	gate, tooLong := a.program()
 	tracked := answerFilters(master.index, gate)
 	if slices.Contains(found, lookup) || !slices.ContainsFunc(tracked, func(f filter) bool { return !slices.Contains(found, f) }) {
 		return false, nil // what this kernel can do was found out before
@@ -75,6 +73,9 @@ func (d *Datapath) setAnswers(master link, a Answers) (changed bool, err error) 
 	without := d.setLookup(a, lookup)
 	if without == nil {
 		return true, nil
+	}
+	if tooLong != nil {
+		return false, tooLong
 	}
 	messages := []*message{addFilterPoint(master.index)}
 	for _, f := range tracked {
@@ -107,18 +108,21 @@ func (d *Datapath) setLookup(a Answers, f filter) error {
 // and host ports from elsewhere, and nothing else; the agent says why.
 func (a *application) takeAnswers() {
 	if leg := a.endpoint.HostLeg; leg != nil && a.fresh {
-		a.loosenLoopback()
+		_, _ = LoosenLoopback("/proc/sys")
 		_, _ = a.setAnswers(a.links.master, Answers{Pods: leg.Pods, Node: leg.Node})
 	}
 }
 
-// loosenLoopback keeps the kernel from dropping answers where it checks sources strictly: of an interface's setting and that of all the larger one counts,
-// and 2, the loose check, is larger than 1.
-func (a *application) loosenLoopback() {
-	found, err := readSettings([]sysctl{ipv4Setting("all", "rp_filter", ""), ipv4Setting("lo", "rp_filter", "")})
-	if err == nil && len(found) == 2 && max(found[0].value, found[1].value) == "1" {
-		_ = set([]sysctl{ipv4Setting("lo", "rp_filter", "2")})
+// LoosenLoopback keeps the kernel from dropping answers where it checks sources strictly: of an interface's setting and that of all the larger one counts,
+// and 2, the loose check, is larger than 1. Settings is the folder of the node's, /proc/sys or where it is mounted.
+func LoosenLoopback(settings string) (changed bool, err error) {
+	links := filepath.Join(settings, "net/ipv4/conf")
+	loopback := sysctl{path: filepath.Join(links, "lo/rp_filter"), value: "2"}
+	found, err := readSettings([]sysctl{{path: filepath.Join(links, "all/rp_filter")}, loopback})
+	if err != nil || len(found) < 2 || max(found[0].value, found[1].value) != "1" {
+		return false, err
 	}
+	return true, set([]sysctl{loopback})
 }
 
 // ForgetAnswers removes from all of the node's interfaces what SetAnswers has made, except from those with some MACs.

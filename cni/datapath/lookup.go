@@ -42,7 +42,7 @@ const programPrefix = "underlay-"
 func (a Answers) lookupFilter(master int) (filter, error) {
 	program, err := a.lookup(kernelFunction{}, kernelFunction{})
 	if err != nil {
-		return filter{}, err
+		return filter{}, fmt.Errorf("the pods' addresses are in too many pieces, %d, for a filter: use prefixes for pools: %w", len(a.Pods), err)
 	}
 	sum := sha256.Sum256(program)
 	name := programPrefix + hex.EncodeToString(sum[:8])

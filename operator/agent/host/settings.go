@@ -16,6 +16,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/underlay-dev/kubectl-underlay/cni/datapath"
 	"github.com/underlay-dev/kubectl-underlay/cni/nodefile"
 )
 
@@ -50,15 +51,12 @@ func forwards(file *nodefile.File, family nodefile.Family) bool {
 	return false
 }
 
-// loosenLoopback keeps the kernel from dropping answers that are taken in at lo. Of an interface's setting and that of all the larger one counts.
 func (h *Host) loosenLoopback() error {
-	const all, loopback = "net/ipv4/conf/all/rp_filter", "net/ipv4/conf/lo/rp_filter"
-	common, err := h.read(all)
-	own, ownErr := h.read(loopback)
-	if err := errors.Join(err, ownErr); err != nil || max(common, own) != "1" {
-		return err
+	changed, err := datapath.LoosenLoopback(h.paths.Sysctl)
+	if changed && err == nil {
+		h.log.Info("changed a setting of the host", "name", "net.ipv4.conf.lo.rp_filter", "new", "2")
 	}
-	return h.setting(loopback, "2")
+	return err
 }
 
 func (h *Host) hasIPv6() bool {
