@@ -67,9 +67,40 @@ func (p *pod) tell(t *testing.T, source netip.Addr, to netip.AddrPort, size int)
 // frame sends a datagram of IPv4 as a frame from eth0 by a raw socket, past the kernel's queues if bypass is set.
 func (p *pod) frame(t *testing.T, destination net.HardwareAddr, source netip.Addr, to netip.AddrPort, bypass bool) {
 	t.Helper()
-	const ethernet, ip, udp = 14, 20, 8
+	p.declare(t, declaredIPv4, destination, source, to, bypass)
+}
+
+// What a raw socket tells the kernel that a frame is, in a frame's order: what it is, or nothing that there is.
+const (
+	declaredIPv4    = 0x0008
+	declaredNothing = 0x0800
+)
+
+// declare sends a frame that is declared to be of a protocol.
+func (p *pod) declare(t *testing.T, protocol uint16, destination net.HardwareAddr, source netip.Addr, to netip.AddrPort, bypass bool) {
+	t.Helper()
 	l, err := handle(t, p.Namespace).LinkByName("eth0")
 	must(t, err)
+	data := datagram(l, destination, source, to)
+	must(t, p.Do(func() error {
+		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = unix.Close(fd) }()
+		if bypass {
+			if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_QDISC_BYPASS, 1); err != nil {
+				return err
+			}
+		}
+		_ = unix.Sendto(fd, data, 0, &unix.SockaddrLinklayer{Ifindex: l.Attrs().Index, Protocol: protocol}) // an error as above
+		return nil
+	}))
+}
+
+// datagram is a frame with a datagram of IPv4 from a link.
+func datagram(l netlink.Link, destination net.HardwareAddr, source netip.Addr, to netip.AddrPort) []byte {
+	const ethernet, ip, udp = 14, 20, 8
 	data := make([]byte, ethernet+ip+udp+5)
 	copy(data, destination)
 	copy(data[6:], l.Attrs().HardwareAddr)
@@ -87,21 +118,7 @@ func (p *pod) frame(t *testing.T, destination net.HardwareAddr, source netip.Add
 	binary.BigEndian.PutUint16(packet[ip:], 9999)
 	binary.BigEndian.PutUint16(packet[ip+2:], to.Port())
 	binary.BigEndian.PutUint16(packet[ip+4:], udp+5)
-	must(t, p.Do(func() error {
-		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = unix.Close(fd) }()
-		if bypass {
-			if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_QDISC_BYPASS, 1); err != nil {
-				return err
-			}
-		}
-		// The protocol that the kernel is told is none: filters must look at the frame.
-		_ = unix.Sendto(fd, data, 0, &unix.SockaddrLinklayer{Ifindex: l.Attrs().Index, Protocol: 0x0800}) // an error as above
-		return nil
-	}))
+	return data
 }
 
 // routerMAC is the MAC of the pod's IPv4 gateway, which it has talked to.
@@ -144,6 +161,9 @@ func TestNeighboursAddress(t *testing.T) {
 		{"IPv4 to another node", remote, remote.v4, func(to netip.AddrPort) { p.say(t, victim.v4, to) }},
 		{"IPv6 to another node", remote, remote.v6, func(to netip.AddrPort) { p.say(t, victim.v6, to) }},
 		{"frame to a sibling", sibling, sibling.v4, func(to netip.AddrPort) { p.frame(t, eth0.Attrs().HardwareAddr, victim.v4, to, false) }},
+		{"frame to a sibling, declared as nothing", sibling, sibling.v4, func(to netip.AddrPort) {
+			p.declare(t, declaredNothing, eth0.Attrs().HardwareAddr, victim.v4, to, false)
+		}},
 		{"frame to another node", remote, remote.v4, func(to netip.AddrPort) { p.frame(t, router, victim.v4, to, false) }},
 	}
 	for _, c := range cases {
@@ -231,6 +251,9 @@ func TestMetadataService(t *testing.T) {
 			send := func(to netip.AddrPort) { p.frame(t, router, p.v4, to, bypass) }
 			if hears(t, w.Router(), metadata, lost, send) {
 				t.Errorf("a frame reached the metadata service (past queues: %v)", bypass)
+			}
+			if hears(t, w.Router(), metadata, lost, func(to netip.AddrPort) { p.declare(t, declaredNothing, router, p.v4, to, bypass) }) {
+				t.Errorf("a frame that is declared as nothing reached the metadata service (past queues: %v)", bypass)
 			}
 			if !hears(t, w.Router(), netip.MustParseAddr("172.31.16.1"), probe.Timeout, send) {
 				t.Errorf("a frame did not reach the router (past queues: %v)", bypass)

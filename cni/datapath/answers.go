@@ -192,7 +192,7 @@ func (a Answers) program() (string, error) {
 	}
 	ipv4 = slices.Concat(whole, withPorts(protocolIPv4), ipv4, []bpf.Instruction{miss})
 	ipv6 = slices.Concat(withPorts(nextHeader), ipv6, []bpf.Instruction{miss})
-	const kindOfFrame, most = 12, 4096
+	const most = 4096
 	list := slices.Concat([]bpf.Instruction{
 		bpf.LoadExtension{Num: bpf.ExtProto},
 		bpf.TAX{},

@@ -10,6 +10,7 @@ import (
 	"math"
 	"net/netip"
 
+	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 )
 
@@ -27,7 +28,7 @@ type filter struct {
 	loaded string
 	// next is the chain that the filter leads to; 0 if it does not.
 	next uint32
-	// action is done on the way to the next chain: actionTrack, actionSettle or none.
+	// action is done on the way to the next chain: actionTrack, actionSettle or none. Without a next chain, the next filter follows.
 	action string
 	// answers matches what answers in connections that were looked up, instead of a program.
 	answers bool
@@ -43,8 +44,11 @@ const (
 )
 
 const (
-	// filterPriority is that of all our filters. Others may have some too, on the node's interfaces.
-	filterPriority = 117
+	// filterPriority is that of our filters, but for those that come before a look at what a pod may change meanwhile, and for those of answers. Others may
+	// have some too, on the node's interfaces.
+	filterPriority  = 117
+	honestPriority  = 115
+	settledPriority = 116
 	// metadataChain holds the filters of what is bound for the metadata service, so that other packets meet one filter, however many pods there are.
 	metadataChain = 117
 )
@@ -59,6 +63,8 @@ const (
 
 func (f filter) String() string {
 	switch {
+	case f.priority == honestPriority, f.priority == settledPriority:
+		return "the node's filter of frames that change"
 	case f.action != "", f.answers, f.loaded != "":
 		return "the node's filter of what answers by the host leg"
 	case f.redirect != 0:
@@ -88,7 +94,9 @@ func incomingFilter(index, limiter int) filter {
 // everything matches.
 func everything() string { return program{}.assemble(undecided, undecided) }
 
-// metadataFilters keep the pod from the instance metadata service, on the node's interface: whatever the pod sends passes there, by raw sockets too.
+// metadataFilters keep the pod from the instance metadata service, on the node's interface: whatever the pod sends passes there, by raw sockets too. The
+// memory of what those send may be the pod's still, by a packet socket's ring: it could show one address to the filters, and another to the wire. So the
+// kernel first takes the headers out of that memory.
 func (e *Endpoint) metadataFilters(master int) []filter {
 	if !e.BlockMetadata {
 		return nil
@@ -96,9 +104,39 @@ func (e *Endpoint) metadataFilters(master int) []filter {
 	own := metadataFilter(e.Identity, master)
 	own.program = e.metadataProgram()
 	return []filter{
+		{index: master, parent: outgoing, priority: honestPriority, handle: 1, program: honesty()},
+		{index: master, parent: outgoing, priority: settledPriority, handle: 1, program: packets(), action: actionSettle},
 		{index: master, parent: outgoing, priority: filterPriority, handle: 1, program: metadataGate(), next: metadataChain},
 		own,
 	}
+}
+
+// packets matches those of IP.
+func packets() string {
+	return operations([]bpf.Instruction{
+		bpf.LoadAbsolute{Off: kindOfFrame, Size: 2},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.ETH_P_IP, SkipTrue: 2},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.ETH_P_IPV6, SkipTrue: 1},
+		bpf.RetConstant{Val: pass},
+		bpf.RetConstant{Val: undecided},
+	})
+}
+
+// honesty drops packets of IP of which a raw socket told the kernel that they are something else: it would take other headers out of the sender's memory
+// than these. Nothing, or all protocols, is what the kernel before Linux 5.1 is told by honest senders, too.
+func honesty() string {
+	return operations([]bpf.Instruction{
+		bpf.LoadExtension{Num: bpf.ExtProto},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: 0, SkipTrue: 7},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.ETH_P_ALL, SkipTrue: 6},
+		bpf.TAX{},
+		bpf.LoadAbsolute{Off: kindOfFrame, Size: 2},
+		bpf.JumpIfX{Cond: bpf.JumpEqual, SkipTrue: 3},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.ETH_P_IP, SkipTrue: 1},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.ETH_P_IPV6, SkipTrue: 1},
+		bpf.RetConstant{Val: drop},
+		bpf.RetConstant{Val: undecided},
+	})
 }
 
 // metadataFilter is the pod's filter without program, which is enough to delete it.
@@ -119,6 +157,7 @@ func (i Identity) filterHandle() uint32 {
 
 // Offsets in a frame.
 const (
+	kindOfFrame     = 12
 	sourceIPv4      = 14 + 12
 	destinationIPv4 = 14 + 16
 	senderARP       = 14 + 14

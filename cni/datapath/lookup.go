@@ -204,7 +204,7 @@ type header struct {
 
 // lookupFamily reads a frame's headers and, if it may be an answer, goes to the lookup with the protocol in r8, and what to look for in r2 and r3.
 func (a Answers) lookupFamily(p *assembly, h header) {
-	const kindOfFrame, kindLength, ports, shortest = 12, 2, 4, 8 // a UDP header is the shortest that must be there
+	const kindLength, ports, shortest = 2, 4, 8 // a UDP header is the shortest that must be there
 	p.add(opMove, r1, r6, 0, 0)
 	p.set(r2, kindOfFrame+kindLength+h.length+shortest)
 	p.call(callPullData)

@@ -13,19 +13,24 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// typesFile writes a file of types, of (kind, members, name) each, whose names have that offset in front.
-func typesFile(first int, list ...[3]any) []byte {
+// kernelType is one of a file's.
+type kernelType struct {
+	kind, members int
+	name          string
+}
+
+// typesFile writes a file of types, whose names have that offset in front.
+func typesFile(first int, list ...kernelType) []byte {
 	order := binary.NativeEndian
 	var records, names []byte
 	names = append(names, 0)
 	behind := map[int][2]int{1: {4, 0}, 3: {12, 0}, 4: {0, 12}, 6: {0, 8}, 13: {0, 8}, 17: {4, 0}, 19: {0, 12}}
 	for _, one := range list {
-		kind, members := one[0].(int), one[1].(int)
 		records = order.AppendUint32(records, uint32(first+len(names)))
-		records = order.AppendUint32(records, uint32(kind)<<24|uint32(members))
+		records = order.AppendUint32(records, uint32(one.kind)<<24|uint32(one.members))
 		records = order.AppendUint32(records, 0)
-		records = append(records, make([]byte, behind[kind][0]+members*behind[kind][1])...)
-		names = append(append(names, one[2].(string)...), 0)
+		records = append(records, make([]byte, behind[one.kind][0]+one.members*behind[one.kind][1])...)
+		names = append(append(names, one.name...), 0)
 	}
 	data := order.AppendUint16(nil, 0xeb9f)
 	data = append(data, 1, 0)
@@ -37,12 +42,12 @@ func typesFile(first int, list ...[3]any) []byte {
 
 // TestTypes finds functions in the kernel and in a module, whose types go on where the kernel's end.
 func TestTypes(t *testing.T) {
-	kernel := typesFile(0, [3]any{1, 0, "int"}, [3]any{4, 3, "nf_conn"}, [3]any{13, 2, ""}, [3]any{12, 0, "other"}, [3]any{12, 0, "find"})
+	kernel := typesFile(0, kernelType{1, 0, "int"}, kernelType{4, 3, "nf_conn"}, kernelType{13, 2, ""}, kernelType{12, 0, "other"}, kernelType{12, 0, "find"})
 	base, err := parseTypes(kernel, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	module, err := parseTypes(typesFile(len(base.names), [3]any{19, 1, "find"}, [3]any{17, 0, "tag"}, [3]any{12, 0, "release"}, [3]any{12, 0, "find"}), base)
+	module, err := parseTypes(typesFile(len(base.names), kernelType{19, 1, "find"}, kernelType{17, 0, "tag"}, kernelType{12, 0, "release"}, kernelType{12, 0, "find"}), base)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +79,7 @@ func TestTypes(t *testing.T) {
 		}
 	})
 	t.Run("a kind of the future", func(t *testing.T) {
-		future, err := parseTypes(typesFile(0, [3]any{30, 0, "x"}, [3]any{12, 0, "find"}), nil)
+		future, err := parseTypes(typesFile(0, kernelType{30, 0, "x"}, kernelType{12, 0, "find"}), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -80,7 +80,7 @@ func TestMessagesReadBack(t *testing.T) {
 		case 1:
 			f.chain, f.program, f.next = uint32(drawIndex(t)), metadataGate(), uint32(drawIndex(t))
 		case 2:
-			f.chain, f.program, f.next = uint32(drawIndex(t)), metadataGate(), uint32(drawIndex(t))
+			f.chain, f.program, f.next = uint32(drawIndex(t)), metadataGate(), uint32(drawIndex(t)-1)
 			f.action = rapid.SampledFrom([]string{actionTrack, actionSettle}).Draw(t, "action")
 		case 3:
 			f.chain, f.answers, f.redirect = uint32(drawIndex(t)), true, drawIndex(t)

@@ -92,8 +92,10 @@ func (t *trial) traffic(base link) {
 	}
 	own := filter{index: base.index, parent: outgoing, priority: 1, handle: 1, program: everything()}
 	gate := filter{index: base.index, parent: outgoing, priority: 2, handle: 1, program: everything(), next: metadataChain}
+	settle := filter{index: base.index, parent: outgoing, priority: 3, handle: 1, program: everything(), action: actionSettle}
 	if t.needs("cls_bpf", setFilter(own)) {
 		t.needs("act_gact", setFilter(gate))
+		t.needs("act_csum", setFilter(settle))
 		t.needs("act_mirred", setFilter(incomingFilter(base.index, base.index)))
 	}
 }

@@ -58,7 +58,6 @@ func (c checks) assemble(match, miss uint32) []bpf.Instruction {
 
 // assemble makes the program's bytes, as the kernel takes them and gives them back.
 func (p program) assemble(match, miss uint32) string {
-	const kindOfFrame = 12
 	list := []bpf.Instruction{bpf.LoadAbsolute{Off: kindOfFrame, Size: 2}}
 	parts := []struct {
 		kind uint32

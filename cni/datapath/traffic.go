@@ -11,7 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// guard sets the filters on the node's interface. The pod's own is there, and neither up nor has it an address.
+// guard sets the filters on the node's interface. The pod's own is there, and neither up nor has it an address. The filters that all pods share are made
+// anew by the first one and when ADD is repeated; else it is enough, and quicker, that they are there.
 func (a *application) guard() error {
 	filters := a.want().node.filters
 	if len(filters) == 0 {
@@ -19,7 +20,11 @@ func (a *application) guard() error {
 	}
 	messages := []*message{addFilterPoint(a.links.master.index)}
 	for _, f := range filters {
-		messages = append(messages, setFilter(f))
+		if f.chain == metadataChain || a.fresh || !a.madeInterface {
+			messages = append(messages, setFilter(f))
+		} else {
+			messages = append(messages, keepFilter(f))
+		}
 	}
 	if err := a.node.do(messages...); err != nil {
 		return err

@@ -158,7 +158,11 @@ func addProgram(m *message, options *nl.RtAttr, f filter) {
 		if f.action == actionSettle {
 			parameters = []uint32{0} // what to sum up
 		}
-		addAction(options.AddRtAttr(nl.TCA_BPF_ACT, nil), f.action, otherParameters, gotoChain|f.next, parameters...)
+		verdict := uint32(undecided)
+		if f.next != 0 {
+			verdict = gotoChain | f.next
+		}
+		addAction(options.AddRtAttr(nl.TCA_BPF_ACT, nil), f.action, otherParameters, verdict, parameters...)
 	case f.next != 0:
 		addAction(options.AddRtAttr(nl.TCA_BPF_ACT, nil), actionGoto, nl.TCA_GACT_PARMS, gotoChain|f.next)
 	case f.redirect != 0:
@@ -179,6 +183,14 @@ const (
 	// answering are TCA_FLOWER_KEY_CT_FLAGS_: ESTABLISHED, TRACKED and, since Linux 5.13, REPLY.
 	answering = 1<<1 | 1<<3 | 1<<5
 )
+
+// keepFilter makes a filter if there is none in its place.
+func keepFilter(f filter) *message {
+	m := setFilter(f)
+	m.Flags |= unix.NLM_F_EXCL
+	m.fine = append(m.fine, unix.EEXIST)
+	return m
+}
 
 // setLoadedFilter makes or changes a filter whose program has a descriptor.
 func setLoadedFilter(f filter, program int) *message {
@@ -274,7 +286,9 @@ func (f *filter) parseActions(list []byte) error {
 		f.action = kind
 	}
 	next, err := parseAction(list, parameters, verdict)
-	f.next = next &^ gotoChain
+	if next != undecided {
+		f.next = next &^ gotoChain
+	}
 	return err
 }
 

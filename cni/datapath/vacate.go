@@ -54,10 +54,12 @@ func removeFirewall() error {
 
 // clearFilters removes our filters from an interface.
 func (d *Datapath) clearFilters(index int) error {
-	gate := filter{index: index, parent: outgoing, priority: filterPriority}
-	pods := gate
-	pods.chain = metadataChain
-	if err := d.node.do(deleteFilter(gate), deleteFilter(pods)); err != nil {
+	var messages []*message
+	for _, f := range []filter{{priority: honestPriority}, {priority: settledPriority}, {priority: filterPriority}, {priority: filterPriority, chain: metadataChain}} {
+		f.index, f.parent = index, outgoing
+		messages = append(messages, deleteFilter(f))
+	}
+	if err := d.node.do(messages...); err != nil {
 		return err
 	}
 	return d.removeFilterPoint(index)

@@ -167,7 +167,7 @@ func moduleMissing(_ Inputs, m machine) *plan.Finding {
 			needs["veth"], needs["nf_tables"] = legs, legs
 		}
 		if spec.MetadataService.Mode == v1alpha1.MetadataBlock {
-			needs["act_gact"] = blocked
+			needs["act_gact"], needs["act_csum"] = blocked, blocked
 		}
 	}
 	severity := plan.Warning
