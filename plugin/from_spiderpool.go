@@ -68,7 +68,7 @@ func (g *global) migrate(ctx context.Context, w *world, from migrating) error {
 	}
 	if len(from.files) == 0 {
 		if w.cluster == nil {
-			return errNoCluster()
+			return noClusterError{", or read Spiderpool's objects from a file with --from-file FILE"}
 		}
 		var err error
 		if objects, err = w.cluster.Spiderpool(ctx); err != nil {

@@ -171,7 +171,7 @@ func (g *global) validate(cmd *cobra.Command) error {
 // cluster connects to the cluster that the flags name.
 func (g *global) cluster() (*kube.Cluster, error) {
 	if ok, err := g.hasCluster(); err != nil || !ok {
-		return nil, cmp.Or(err, errNoCluster())
+		return nil, cmp.Or[error](err, noClusterError{})
 	}
 	config, err := g.config.ToRESTConfig()
 	if err != nil {
@@ -191,8 +191,14 @@ func (g *global) hasCluster() (bool, error) {
 	return named || len(config.Clusters) > 0, nil
 }
 
-func errNoCluster() error {
-	return errors.New("no cluster is configured; give --kubeconfig, set KUBECONFIG, or use --inventory FILE to work without a cluster")
+// noClusterError says that no cluster is configured.
+type noClusterError struct {
+	// otherwise is what the command can do without one, such as ", or use …"; empty for nothing.
+	otherwise string
+}
+
+func (e noClusterError) Error() string {
+	return "no cluster is configured; give --kubeconfig or set KUBECONFIG" + e.otherwise
 }
 
 // out is where data is drawn, chatter where all else is.

@@ -5,6 +5,7 @@ package plugin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -107,7 +108,7 @@ func (g *global) gather(ctx context.Context, from sources, online bool) (*world,
 	}
 	if online || from.inventory == "" {
 		if err := g.observe(ctx, w); err != nil {
-			return nil, err
+			return nil, from.withoutCluster(err)
 		}
 	}
 	w.proposesDefault = from.proposesDefault(w.seen)
@@ -129,6 +130,17 @@ func (g *global) gather(ctx context.Context, from sources, online bool) (*world,
 		return w, g.migrate(ctx, w, *from.over)
 	}
 	return w, nil
+}
+
+// withoutCluster adds to the error that no cluster is configured what works without one.
+func (s *sources) withoutCluster(err error) error {
+	if _, ok := errors.AsType[noClusterError](err); !ok {
+		return err
+	}
+	if s.inventory == "" {
+		return noClusterError{", or use --inventory FILE to work without a cluster"}
+	}
+	return noClusterError{"; without a cluster, `init --export` prints what it would apply, and `plan` shows it"}
 }
 
 // observe reads the cluster.

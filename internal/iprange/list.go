@@ -75,3 +75,18 @@ func Size(ranges []Range) int64 {
 func Contains(ranges []Range, a netip.Addr) bool {
 	return slices.ContainsFunc(ranges, func(r Range) bool { return r.Contains(a) })
 }
+
+// ByFamily reads texts, and leaves out what cannot be read: for lists whose reader has refused that before.
+func ByFamily(texts []string) (v4, v6 []Range) {
+	for _, text := range texts {
+		r, err := Parse(text)
+		switch {
+		case err != nil:
+		case r.Is4():
+			v4 = append(v4, r)
+		default:
+			v6 = append(v6, r)
+		}
+	}
+	return v4, v6
+}

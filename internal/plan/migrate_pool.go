@@ -88,7 +88,8 @@ func (c *spiderConfig) linkOn(on *v1alpha1.Node) int {
 
 // boundTo are the addresses that an inventory has on an interface for pods.
 func boundTo(on *v1alpha1.Interface, fam family) []iprange.Range {
-	out := written4and6(on.Ranges)[fam]
+	ranges4, ranges6 := iprange.ByFamily(on.Ranges)
+	out := [...][]iprange.Range{ranges4, ranges6}[fam]
 	for _, p := range [...][]netip.Prefix{on.IPv4Prefixes, on.IPv6Prefixes}[fam] {
 		out = append(out, iprange.FromPrefix(p))
 	}

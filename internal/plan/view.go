@@ -198,9 +198,9 @@ func (v *view) nic(n *node, in *v1alpha1.Interface, subnets map[string]*subnet) 
 		foreign:   v.owners(in),
 	}
 	out.addresses = make([]address, 0, 2+len(in.IPv4Prefixes)+len(in.SecondaryIPv4)+len(in.IPv6Prefixes)+len(in.SecondaryIPv6)+len(in.Ranges))
-	ranges := written4and6(in.Ranges)
-	out.bind(v4, in.PrimaryIPv4, in.SecondaryIPv4, in.IPv4Prefixes, ranges[v4])
-	out.bind(v6, in.PrimaryIPv6, in.SecondaryIPv6, in.IPv6Prefixes, ranges[v6])
+	ranges4, ranges6 := iprange.ByFamily(in.Ranges)
+	out.bind(v4, in.PrimaryIPv4, in.SecondaryIPv4, in.IPv4Prefixes, ranges4)
+	out.bind(v6, in.PrimaryIPv6, in.SecondaryIPv6, in.IPv6Prefixes, ranges6)
 	return out
 }
 

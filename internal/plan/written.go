@@ -24,22 +24,6 @@ func written(p *v1alpha1.UnderlayPool) {
 	}
 }
 
-// written4and6 reads the ranges that a user has written to an interface, by family. The reader of the file has refused
-// what cannot be read.
-func written4and6(texts []string) (out [families][]iprange.Range) {
-	for _, text := range texts {
-		r, err := iprange.Parse(text)
-		switch {
-		case err != nil:
-		case r.Is4():
-			out[v4] = append(out[v4], r)
-		default:
-			out[v6] = append(out[v6], r)
-		}
-	}
-	return out
-}
-
 // manualSubnet has the gateway that the user knows, and reserves what no host of a subnet may have.
 func manualSubnet(s v1alpha1.Subnet) *subnet {
 	out := newSubnet(s)

@@ -26,7 +26,7 @@ func (s *Screen) Inventory(inventory v1alpha1.Inventory) {
 		p.line(span{"No nodes found.", plain})
 		return
 	}
-	v := inventoryView{symbols: &s.symbols, subnets: map[string]v1alpha1.Subnet{}}
+	v := inventoryView{symbols: &s.symbols, subnets: map[string]v1alpha1.Subnet{}, manual: inventory.Provider == v1alpha1.ProviderManual}
 	for _, subnet := range inventory.Subnets {
 		v.subnets[subnet.ID] = subnet
 	}
@@ -54,8 +54,10 @@ func (s *Screen) Inventory(inventory v1alpha1.Inventory) {
 type inventoryView struct {
 	symbols *symbols
 	subnets map[string]v1alpha1.Subnet
-	table   table
-	total   struct {
+	// manual: there is no cloud, so no node has an instance.
+	manual bool
+	table  table
+	total  struct {
 		nodes, lost, interfaces int
 		v4, v6                  int64
 	}
@@ -68,7 +70,7 @@ func (v *inventoryView) banner(indent int, spans ...span) {
 func (v *inventoryView) node(node v1alpha1.Node) {
 	v.total.nodes++
 	spans := []span{{v.symbols.clean(node.Name), name}}
-	if node.InstanceID == "" {
+	if node.InstanceID == "" && !v.manual {
 		v.total.lost++
 		spans = append(spans, span{}, span{v.symbols.warning + " no instance found", caution})
 	}
@@ -88,7 +90,7 @@ func (v *inventoryView) node(node v1alpha1.Node) {
 	for _, nic := range interfaces {
 		v.nic(nic)
 	}
-	if len(interfaces) == 0 && node.InstanceID != "" {
+	if len(interfaces) == 0 && (node.InstanceID != "" || v.manual) {
 		v.banner(2, span{"no interfaces", dim})
 	}
 }
@@ -121,16 +123,17 @@ func (v *inventoryView) nic(nic v1alpha1.Interface) {
 	}
 	v.banner(2, span{v.symbols.clean(title), name}, span{}, span{v.list(about), plain})
 	subnet, known := v.subnets[nic.SubnetID]
-	v.total.v4 = add(v.total.v4, v.addresses(subnet.CIDR, nic.IPv4Prefixes, nic.SecondaryIPv4))
-	v.total.v6 = add(v.total.v6, v.addresses(subnet.IPv6CIDR, nic.IPv6Prefixes, nic.SecondaryIPv6))
+	ranges4, ranges6 := iprange.ByFamily(nic.Ranges)
+	v.total.v4 = add(v.total.v4, v.addresses(subnet.CIDR, nic.IPv4Prefixes, ranges4, nic.SecondaryIPv4))
+	v.total.v6 = add(v.total.v6, v.addresses(subnet.IPv6CIDR, nic.IPv6Prefixes, ranges6, nic.SecondaryIPv6))
 	if !known {
 		v.banner(4, span{v.symbols.warning + " unknown subnet " + v.symbols.clean(nic.SubnetID), caution})
 	}
 }
 
 // addresses adds the row of one family, unless there is nothing of it, and returns how many pods could use.
-func (v *inventoryView) addresses(subnet netip.Prefix, prefixes []netip.Prefix, secondary []netip.Addr) int64 {
-	if !subnet.IsValid() && len(prefixes)+len(secondary) == 0 {
+func (v *inventoryView) addresses(subnet netip.Prefix, prefixes []netip.Prefix, ranges []iprange.Range, secondary []netip.Addr) int64 {
+	if !subnet.IsValid() && len(prefixes)+len(ranges)+len(secondary) == 0 {
 		return 0
 	}
 	usable := int64(len(secondary))
@@ -138,6 +141,10 @@ func (v *inventoryView) addresses(subnet netip.Prefix, prefixes []netip.Prefix, 
 	for _, prefix := range slices.SortedFunc(slices.Values(prefixes), netip.Prefix.Compare) {
 		usable = add(usable, iprange.FromPrefix(prefix).Size())
 		texts = append(texts, prefix.String())
+	}
+	for _, r := range iprange.Merge(ranges) {
+		usable = add(usable, r.Size())
+		texts = append(texts, r.String())
 	}
 	cells := []cell{
 		{"-", dim},
