@@ -89,7 +89,7 @@ func (g *global) pools(ctx context.Context, o poolsOptions) error {
 	}
 	cluster, err := g.cluster()
 	if err != nil {
-		return err
+		return o.from.withoutCluster(err)
 	}
 	pools, err := cluster.Pools(ctx, o.filter())
 	if err != nil {
