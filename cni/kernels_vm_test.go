@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/underlay-dev/kubectl-underlay/cni/datapath"
+	"github.com/underlay-dev/kubectl-underlay/cni/nodefile"
 	"github.com/underlay-dev/kubectl-underlay/tests/fabric"
 	"github.com/underlay-dev/kubectl-underlay/tests/fabric/probe"
 )
@@ -49,6 +50,10 @@ func TestKernelsWithoutTracking(t *testing.T) {
 		hideModules(t, "act_ct", "cls_matchall", "cls_flower")
 		m := w.addNode(t, "master", primary("a"), master())
 		k := w.addNode(t, "worker", primary("b"), worker())
+		for i := range m.file.Networks { // with all that filters can do
+			m.file.Networks[i].MetadataService = nodefile.MetadataService{Mode: nodefile.MetadataBlock}
+		}
+		m.write(t)
 		p := m.newPod(t, "ens6")
 		p.limited(t, 10_000_000, 20_000_000)
 		must(t, p.add(t))
@@ -58,6 +63,8 @@ func TestKernelsWithoutTracking(t *testing.T) {
 		if wrong := answers(k.end(), m, 30006, 1000, probe.Timeout); len(wrong) > 0 {
 			t.Error(wrong)
 		}
+		wantAnswerFilters(t, m, "ens6", 1)
+		wantFilters(t, m, "ens6", 1)
 	})
 	t.Run("without lookup", func(t *testing.T) {
 		w := newWorld(t)
