@@ -16,6 +16,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+	watchtools "k8s.io/client-go/tools/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/underlay-dev/kubectl-underlay/tests/cluster"
@@ -80,7 +82,9 @@ func measurePods(ctx context.Context, progress io.Writer) (_ []row, err error) {
 func (s *podStage) round(ctx context.Context, side podSide, perNode int) (seconds []float64, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, podPatience, fmt.Errorf("gave up after %s", podPatience))
 	defer cancel()
-	events, err := s.client.Watch(ctx, &corev1.PodList{}, client.InNamespace(podNamespace))
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	events, err := s.watch(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -91,11 +95,16 @@ func (s *podStage) round(ctx context.Context, side podSide, perNode int) (second
 			pods = append(pods, newPod(fmt.Sprintf("%s-%s-%d", side.name, node.Name, i), side.name, node.Name))
 		}
 	}
-	created, err := s.create(ctx, pods)
-	if err != nil {
-		return nil, err
-	}
-	ready, err := awaitReady(ctx, events, side, len(pods))
+	var created []time.Time
+	var creating sync.WaitGroup
+	creating.Go(func() {
+		var failed error
+		if created, failed = s.create(ctx, pods); failed != nil {
+			fail(failed)
+		}
+	})
+	ready, err := awaitReady(ctx, events, side, len(pods)) // at the same time: an API server gives up watchers that do not read
+	creating.Wait()
 	if err != nil {
 		return nil, fmt.Errorf("%d of %d pods of %s are ready: %w", len(ready), len(pods), side.name, err)
 	}
@@ -103,6 +112,19 @@ func (s *podStage) round(ctx context.Context, side podSide, perNode int) (second
 		seconds = append(seconds, ready[pod.Name].Sub(created[i]).Seconds())
 	}
 	return seconds, s.remove(ctx, events, pods)
+}
+
+// watch tells of pods from now on, and goes on where it was when the API server ends it: a busy one does.
+func (s *podStage) watch(ctx context.Context) (watch.Interface, error) {
+	var now corev1.PodList
+	if err := s.client.List(ctx, &now, client.InNamespace(podNamespace)); err != nil {
+		return nil, err
+	}
+	return watchtools.NewRetryWatcherWithContext(ctx, now.ResourceVersion, &cache.ListWatch{
+		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+			return s.client.Watch(ctx, &corev1.PodList{}, &client.ListOptions{Namespace: podNamespace, Raw: &options})
+		},
+	})
 }
 
 // newPod holds a pause in it: what it runs costs next to nothing.
