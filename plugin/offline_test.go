@@ -80,6 +80,7 @@ func TestWidths(t *testing.T) {
 		{"check", "check --inventory testdata/troubled.yaml"},
 		{"check-list", "check --list"},
 		{"plan", "plan --inventory " + walkthrough},
+		{"help", "uninstall --help"},
 	} {
 		for _, columns := range []string{"80", "140"} {
 			for _, color := range []string{"never", "always"} {

@@ -93,7 +93,6 @@ true to the cloud, and an agent on each node gives them to pods.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{cmd.CommandPath(), err}
 	})
-	root.SetUsageTemplate(usageTemplate)
 	g.addFlags(root)
 	root.AddGroup(
 		&cobra.Group{ID: groupSetUp, Title: "Set up:"},
@@ -105,6 +104,7 @@ true to the cloud, and an agent on each node gives them to pods.`,
 		grouped(groupLook, newStatus(g)),
 		newVersion(g), newCompletion(),
 	)
+	fitHelp(root, ui.NewScreen(env.Out, g.screenOptions()))
 	return root
 }
 
@@ -243,28 +243,3 @@ func completeWith(cmd *cobra.Command, flag string, values ...string) {
 		panic(err) // the flag is not defined: a mistake in this package
 	}
 }
-
-// usageTemplate keeps a subcommand's help to its own flags: kubectl's many are shown once, at the root.
-const usageTemplate = `Usage:{{if .HasParent}}
-  {{.UseLine}}{{else}}
-  {{.CommandPath}} COMMAND [flags]{{end}}{{if .HasExample}}
-
-Examples:
-{{.Example}}{{end}}{{$cmds := .Commands}}{{range $group := .Groups}}
-
-{{.Title}}{{range $cmds}}{{if (and (eq .GroupID $group.ID) .IsAvailableCommand)}}
-  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}{{if .HasAvailableSubCommands}}
-
-Other:{{range $cmds}}{{if (and (eq .GroupID "") .IsAvailableCommand)}}
-  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}{{if .HasParent}}{{if .HasAvailableLocalFlags}}
-
-Flags:
-{{.LocalNonPersistentFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}
-
---context, --kubeconfig, --region, --color and kubectl's other flags work everywhere: {{.Root.CommandPath}} --help{{else}}
-
-Flags of every command:
-{{.PersistentFlags.FlagUsages | trimTrailingWhitespaces}}
-
-{{.CommandPath}} COMMAND --help says more about a command.{{end}}
-`

@@ -26,6 +26,24 @@ func (p *page) failure(err error, lead ...span) {
 	}
 }
 
+// Width of the screen in columns; 0 is unlimited.
+func (s *Screen) Width() int { return s.width }
+
+// Fold has the paragraphs of a text fit the screen. They are apart by an empty line. Where there is no limit, the text stays as it is.
+func (s *Screen) Fold(text string) string {
+	if s.width == 0 {
+		return text
+	}
+	p := s.page()
+	for i, paragraph := range strings.Split(text, "\n\n") {
+		if i > 0 {
+			p.end()
+		}
+		p.flow(0, span{s.symbols.prose(paragraph), plain})
+	}
+	return strings.TrimSuffix(p.text.String(), "\n")
+}
+
 // CheckRow is a check as `check --list` shows it.
 type CheckRow struct {
 	ID       string
