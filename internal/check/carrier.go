@@ -22,37 +22,42 @@ type carrier struct {
 	pods []iprange.Range
 }
 
-// podCarriers are the interfaces of the pools that are planned, and of those that exist beside the plan, such as the user's
-// own. They come by network, family, node and interface.
+// ownPools are the pools that are planned, and those that exist beside the plan, such as the user's own.
+func ownPools(in Inputs) []v1alpha1.UnderlayPool {
+	out := slices.Clone(in.Plan.Pools)
+	if in.Cluster == nil {
+		return out
+	}
+	planned := map[string]bool{}
+	for i := range out {
+		planned[out[i].Name] = true
+	}
+	for i := range in.Cluster.Pools {
+		if !planned[in.Cluster.Pools[i].Name] {
+			out = append(out, in.Cluster.Pools[i])
+		}
+	}
+	return out
+}
+
+// podCarriers are the interfaces of our own pools, by network, family, node and interface.
 func podCarriers(in Inputs) []carrier {
 	nodes := map[string]*v1alpha1.Node{}
 	for i := range in.Inventory.Nodes {
 		nodes[in.Inventory.Nodes[i].Name] = &in.Inventory.Nodes[i]
 	}
 	var out []carrier
-	planned := map[string]bool{}
-	add := func(p *v1alpha1.UnderlayPool) {
-		n := nodes[p.Spec.NodeName]
+	pools := ownPools(in)
+	for i := range pools {
+		p := &pools[i].Spec
+		n := nodes[p.NodeName]
 		if n == nil {
-			return
+			continue
 		}
-		at := slices.IndexFunc(n.Interfaces, func(nic v1alpha1.Interface) bool {
-			return strings.EqualFold(nic.MACAddress, p.Spec.Interface.MACAddress)
-		})
-		pods := iprange.Subtract(parse(p.Spec.Ranges), parse(p.Spec.Exclude))
+		at := slices.IndexFunc(n.Interfaces, func(nic v1alpha1.Interface) bool { return strings.EqualFold(nic.MACAddress, p.Interface.MACAddress) })
+		pods := iprange.Subtract(parse(p.Ranges), parse(p.Exclude))
 		if at >= 0 && len(pods) > 0 {
-			out = append(out, carrier{n, &n.Interfaces[at], p.Spec.NetworkName, p.Spec.IPFamily, pods})
-		}
-	}
-	for i := range in.Plan.Pools {
-		planned[in.Plan.Pools[i].Name] = true
-		add(&in.Plan.Pools[i])
-	}
-	if in.Cluster != nil {
-		for i := range in.Cluster.Pools {
-			if !planned[in.Cluster.Pools[i].Name] {
-				add(&in.Cluster.Pools[i])
-			}
+			out = append(out, carrier{n, &n.Interfaces[at], p.NetworkName, p.IPFamily, pods})
 		}
 	}
 	slices.SortStableFunc(out, func(a, b carrier) int {

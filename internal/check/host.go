@@ -64,10 +64,7 @@ func eachHost(run func(Inputs, machine) *plan.Finding) func(Inputs) []plan.Findi
 
 // familiesByNode are those of the pools on each node, by network.
 func familiesByNode(in Inputs) map[string]map[string][]v1alpha1.IPFamily {
-	pools := in.Plan.Pools
-	if in.Cluster != nil {
-		pools = slices.Concat(pools, in.Cluster.Pools) // those by hand are not planned
-	}
+	pools := ownPools(in)
 	out := map[string]map[string][]v1alpha1.IPFamily{}
 	for i := range pools {
 		p := &pools[i].Spec

@@ -58,24 +58,6 @@ func eachPeer(run func(Inputs, Peer) []plan.Finding) func(Inputs) []plan.Finding
 
 func (p Peer) object() string { return "cluster/" + p.Context }
 
-// ownPools are the pools that are planned, and those that exist beside them.
-func ownPools(in Inputs) []v1alpha1.UnderlayPool {
-	out := slices.Clone(in.Plan.Pools)
-	if in.Cluster == nil {
-		return out
-	}
-	planned := map[string]bool{}
-	for i := range out {
-		planned[out[i].Name] = true
-	}
-	for i := range in.Cluster.Pools {
-		if !planned[in.Cluster.Pools[i].Name] {
-			out = append(out, in.Cluster.Pools[i])
-		}
-	}
-	return out
-}
-
 // peerInterfaceShared looks for interfaces that pools of both clusters name.
 func peerInterfaceShared(in Inputs, peer Peer) []plan.Finding {
 	theirs := map[string]*v1alpha1.UnderlayPool{}
