@@ -149,7 +149,7 @@ func peerAddressesOverlap(in Inputs, peer Peer) []plan.Finding {
 				continue
 			}
 			out = append(out, plan.Finding{ID: idPeerAddressesOverlap, Severity: severity, Object: peer.object(),
-				Message: fmt.Sprintf("its %s and the %s of this cluster have %s in common: %s; %s", theirs.what, ours.what, addresses(common), list(common), because),
+				Message: fmt.Sprintf("its %s and the %s of this cluster have %s in common: %s; %s", theirs.what, ours.what, addresses(common), plan.SomeRanges(common), because),
 				Remedy: "give one of the clusters other networks: other subnets for its nodes and pools (or spec.exclude of its UnderlayNetwork), " +
 					"another ServiceCIDR, or another pod CIDR of its other CNI"})
 		}
@@ -228,7 +228,7 @@ func peerVPCOverlap(in Inputs, peer Peer) []plan.Finding {
 			return nil
 		}
 		return &plan.Finding{ID: idPeerVPCOverlap, Severity: plan.Warning,
-			Message: fmt.Sprintf("its VPC %s and the VPC %s of this cluster both have %s: they cannot be peered, and no route between them is clear", theirs.ID, ours.ID, list(common)),
+			Message: fmt.Sprintf("its VPC %s and the VPC %s of this cluster both have %s: they cannot be peered, and no route between them is clear", theirs.ID, ours.ID, plan.SomeRanges(common)),
 			Remedy: "put one of the clusters into a VPC with other networks; between these only what translates addresses works " +
 				"(a load balancer with AWS PrivateLink, a private NAT gateway)"}
 	})

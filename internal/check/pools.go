@@ -110,7 +110,7 @@ func overlaps(parts []part) []plan.Finding {
 		ranges = iprange.Merge(ranges)
 		out = append(out, plan.Finding{ID: idPoolOverlap, Severity: plan.Error, Object: "pool/" + pools.loser.Name,
 			Message: fmt.Sprintf("it has %s in common with pool %s of network %s: %s", addresses(ranges), pools.winner.Name,
-				pools.winner.Spec.NetworkName, list(ranges)),
+				pools.winner.Spec.NetworkName, plan.SomeRanges(ranges)),
 			Remedy: "take them out of one of the two (spec.ranges of a pool that you wrote, else spec.exclude of its network); " +
 				"until then two pods can get one address"})
 	}
@@ -152,7 +152,7 @@ func prefixNotOnInterface(in Inputs) []plan.Finding {
 		stray := iprange.Subtract(parse(p.Spec.Ranges), slices.Concat(bound(nic), parse(p.Spec.Exclude)))
 		if len(stray) > 0 {
 			f.Message = fmt.Sprintf("%s of the pool are not bound to its interface %s: %s; the VPC drops what pods send from there",
-				addresses(stray), nic.ID, list(stray))
+				addresses(stray), nic.ID, plan.SomeRanges(stray))
 			out = append(out, f)
 		}
 	}
@@ -177,12 +177,4 @@ func addresses(ranges []iprange.Range) string {
 		return "very many addresses"
 	}
 	return plan.Count(int(size), "address")
-}
-
-func list(ranges []iprange.Range) string {
-	texts := make([]string, 0, len(ranges))
-	for _, r := range ranges {
-		texts = append(texts, r.String())
-	}
-	return plan.Some(texts)
 }

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/underlay-dev/kubectl-underlay/internal/iprange"
 )
 
 // Severity says how bad a finding is.
@@ -76,6 +78,15 @@ func Some(names []string) string {
 		return strings.Join(names, ", ")
 	}
 	return fmt.Sprintf("%s and %s more", strings.Join(names[:shown], ", "), thousands(len(names)-shown))
+}
+
+// SomeRanges does so with ranges.
+func SomeRanges(ranges []iprange.Range) string {
+	names := make([]string, 0, len(ranges))
+	for _, r := range ranges {
+		names = append(names, r.String())
+	}
+	return Some(names)
 }
 
 func thousands(n int) string {

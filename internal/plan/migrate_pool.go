@@ -73,7 +73,7 @@ func (m *migration) split(c *spiderConfig, p *spiderPool, on []*v1alpha1.Node) [
 	case len(out) == 0:
 		m.tell(p.object(), "spec.nodeName", ToDo, "not carried over: it is for %s, and %s", Count(len(on), "node"), remedy)
 	case len(left) > 0:
-		m.tell(p.object(), "spec.ips", ToDo, "left out, since the inventory has them on no interface of its nodes: %s; %s", listed(left), remedy)
+		m.tell(p.object(), "spec.ips", ToDo, "left out, since the inventory has them on no interface of its nodes: %s; %s", SomeRanges(left), remedy)
 		fallthrough
 	default:
 		m.tell(p.object(), "spec.nodeName", Changed, "split over %s, by what the inventory has on their interfaces", Count(len(out), "node"))
@@ -229,20 +229,11 @@ func (m *migration) comparePool(p *spiderPool, network string, derived []*v1alph
 	lost := iprange.Subtract(iprange.Subtract(p.ips, p.exclude), bound)
 	switch {
 	case len(lost) > 0:
-		m.tell(p.object(), "spec.ips", ToDo, "left out, since no interface of its nodes holds them: %s; bind them in the cloud, or do without", listed(lost))
+		m.tell(p.object(), "spec.ips", ToDo, "left out, since no interface of its nodes holds them: %s; bind them in the cloud, or do without", SomeRanges(lost))
 	case pool != "":
 		m.tell(p.object(), "spec.ips", Carried, "network %s, %s", network, cmp.Or(pool, "no pool"))
 	}
 	if p.gateway.IsValid() && gateway != "" && p.gateway.String() != gateway && (p.fam == v4 || p.gateway != p.subnet.First.Next()) {
 		m.tell(p.object(), "spec.gateway", Changed, "the subnet's gateway in the cloud is %s, not %s", gateway, p.gateway)
 	}
-}
-
-// listed names ranges for a message.
-func listed(ranges []iprange.Range) string {
-	names := make([]string, 0, len(ranges))
-	for _, r := range ranges {
-		names = append(names, r.String())
-	}
-	return Some(names)
 }
