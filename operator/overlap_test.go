@@ -15,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/underlay-dev/kubectl-underlay/api/v1alpha1"
+	"github.com/underlay-dev/kubectl-underlay/internal/iprange"
 )
 
 func contenderOf(name string, born int, ranges ...v1alpha1.Range) contender {
@@ -82,7 +83,7 @@ func TestNoAddressInTwoUsablePools(t *testing.T) {
 				if _, bLost := got[b.pool.Name]; a.pool == b.pool || bLost {
 					continue
 				}
-				if len(shared(parseRanges(a.pool.Spec.Ranges), parseRanges(b.pool.Spec.Ranges))) > 0 {
+				if len(iprange.Shared(parseRanges(a.pool.Spec.Ranges), parseRanges(b.pool.Spec.Ranges))) > 0 {
 					beaten = true
 				}
 			}

@@ -17,7 +17,7 @@ func carry(before []sighting, now []iprange.Range, begun time.Time) []sighting {
 	var out []sighting
 	fresh := now
 	for _, s := range before {
-		for _, part := range shared(now, []iprange.Range{s.Range}) {
+		for _, part := range iprange.Shared(now, []iprange.Range{s.Range}) {
 			out = append(out, sighting{part, s.since})
 		}
 		fresh = iprange.Subtract(fresh, []iprange.Range{s.Range})
@@ -43,19 +43,6 @@ func rangesOf(list []sighting) []iprange.Range {
 	out := make([]iprange.Range, 0, len(list))
 	for _, s := range list {
 		out = append(out, s.Range)
-	}
-	return out
-}
-
-// shared are the parts of a that are in b.
-func shared(a, b []iprange.Range) []iprange.Range {
-	var out []iprange.Range
-	for _, r := range a {
-		for _, o := range b {
-			if part, ok := r.Intersect(o); ok {
-				out = append(out, part)
-			}
-		}
 	}
 	return out
 }

@@ -109,12 +109,12 @@ func (m *memory) settle(name string, f poolFacts) settled {
 	var out settled
 	confirmed, doubtful := m.absence(name, iprange.Subtract(live, shown), f)
 	// What drains already was gone once: it goes on, though a restart has forgotten why.
-	out.draining = slices.Concat(confirmed, shared(doubtful, draining))
+	out.draining = slices.Concat(confirmed, iprange.Shared(doubtful, draining))
 	out.missing = iprange.Subtract(doubtful, draining)
 
 	out.returning = m.presence(name, shown, draining, f)
-	known := shared(shown, live)
-	out.waiting = iprange.Subtract(shared(iprange.Subtract(shown, known), f.held), out.returning)
+	known := iprange.Shared(shown, live)
+	out.waiting = iprange.Subtract(iprange.Shared(iprange.Subtract(shown, known), f.held), out.returning)
 
 	done := f.drained(out.draining, draining)
 	out.draining = iprange.Subtract(out.draining, done)
@@ -145,7 +145,7 @@ func (m *memory) absence(name string, absent []iprange.Range, f poolFacts) (conf
 // are not trusted yet.
 func (m *memory) presence(name string, shown, draining []iprange.Range, f poolFacts) []iprange.Range {
 	lost := m.lost[name]
-	suspect := iprange.Merge(shared(shown, slices.Concat(draining, rangesOf(lost))))
+	suspect := iprange.Merge(iprange.Shared(shown, slices.Concat(draining, rangesOf(lost))))
 	counted := carry(m.returning[name], suspect, f.begun)
 	var back, trusted []iprange.Range
 	for _, s := range counted {
@@ -176,7 +176,7 @@ func (f poolFacts) drained(gone, draining []iprange.Range) []iprange.Range {
 	if f.report == nil || f.report.ObservedGeneration < f.live.Generation {
 		return nil
 	}
-	return shared(shared(gone, draining), parseRanges(f.report.Drained))
+	return iprange.Shared(iprange.Shared(gone, draining), parseRanges(f.report.Drained))
 }
 
 // compose makes the pool of what is planned and what stays for now. Ranges that stay keep the form in which they are
@@ -204,9 +204,9 @@ func (f poolFacts) compose(planned *v1alpha1.UnderlayPool, s settled, known []ip
 	if f.live == nil {
 		return nothingIfEmpty(out)
 	}
-	out.Spec.Draining = f.asWritten(slices.Concat(s.draining, shared(s.returning, parseRanges(f.live.Spec.Draining))))
+	out.Spec.Draining = f.asWritten(slices.Concat(s.draining, iprange.Shared(s.returning, parseRanges(f.live.Spec.Draining))))
 	sortRanges(out.Spec.Draining)
-	kept := shared(parseRanges(f.live.Spec.Exclude), slices.Concat(s.missing, s.draining))
+	kept := iprange.Shared(parseRanges(f.live.Spec.Exclude), slices.Concat(s.missing, s.draining))
 	if len(kept) > 0 {
 		out.Spec.Exclude = texts(iprange.Merge(slices.Concat(parseRanges(out.Spec.Exclude), kept)))
 	}
@@ -232,12 +232,12 @@ func (f poolFacts) staying(s settled, known []iprange.Range) []v1alpha1.Range {
 	var out []v1alpha1.Range
 	for _, text := range f.live.Spec.Ranges {
 		whole := parseRanges([]v1alpha1.Range{text})
-		missing := shared(s.missing, whole)
+		missing := iprange.Shared(s.missing, whole)
 		switch untouched := slices.Concat(known, s.missing); {
 		case len(missing) > 0 && len(iprange.Subtract(whole, untouched)) == 0:
 			out = append(out, text)
 		default:
-			out = append(out, f.asWritten(slices.Concat(missing, shared(s.draining, whole)))...)
+			out = append(out, f.asWritten(slices.Concat(missing, iprange.Shared(s.draining, whole)))...)
 		}
 	}
 	return out

@@ -60,6 +60,19 @@ func Subtract(ranges, holes []Range) []Range {
 	return left
 }
 
+// Shared are the parts of a that are in b, in the order of a; where ranges of b overlap, so do they.
+func Shared(a, b []Range) []Range {
+	var out []Range
+	for _, r := range a {
+		for _, o := range b {
+			if part, ok := r.Intersect(o); ok {
+				out = append(out, part)
+			}
+		}
+	}
+	return out
+}
+
 // Size counts the addresses of ranges that do not overlap, up to MaxSize.
 func Size(ranges []Range) int64 {
 	var sum int64

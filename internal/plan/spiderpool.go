@@ -237,15 +237,7 @@ func parseRanges(in []v1alpha1.Range) []iprange.Range {
 
 // within is the parts of holes that are in ranges.
 func within(holes, ranges []iprange.Range) []iprange.Range {
-	var out []iprange.Range
-	for _, hole := range holes {
-		for _, r := range ranges {
-			if part, ok := r.Intersect(hole); ok {
-				out = append(out, part)
-			}
-		}
-	}
-	return iprange.Merge(out)
+	return iprange.Merge(iprange.Shared(holes, ranges))
 }
 
 // spiderIPs are ranges as `a` or `a-b`.

@@ -146,13 +146,7 @@ func within(ranges []iprange.Range, cidr netip.Prefix) []iprange.Range {
 	if !cidr.IsValid() {
 		return nil
 	}
-	var out []iprange.Range
-	for _, r := range ranges {
-		if part, ok := r.Intersect(iprange.FromPrefix(cidr.Masked())); ok {
-			out = append(out, part)
-		}
-	}
-	return out
+	return iprange.Shared(ranges, []iprange.Range{iprange.FromPrefix(cidr.Masked())})
 }
 
 // NetworkACL of subnets. It is stateless: answers need an entry too.
