@@ -11,8 +11,9 @@ import (
 	"github.com/underlay-dev/kubectl-underlay/internal/plan"
 )
 
-// exactBelow is where numbers begin to be rounded: the largest IPv4 subnet of AWS, a /16, is still exact.
-const exactBelow = 100_000
+// exactBelow is where numbers begin to be rounded. Below, they have seven digits at most, which are no wider than a column's head: so the sum of a
+// hundred nodes' /112 or of all IPv4 subnets is written as its parts are, and adds up.
+const exactBelow = 10_000_000
 
 // number of addresses, rounded down to three digits from exactBelow on: 281474976710656 is 281T.
 func number(n int64) string {
