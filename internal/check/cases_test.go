@@ -148,12 +148,6 @@ func planCases() []checkCase {
 			severity: plan.Error, object: "cluster", says: "v1.31.9-eks-1",
 		},
 		{
-			id:       plan.IDLinkNameUnknown,
-			bad:      func(s *situation) { s.spiderpool, s.nic(0).Name = true, "" },
-			good:     func(s *situation) { s.spiderpool = true },
-			severity: plan.Error, object: "interface/eni-0000-0 (node-0000)", says: "Spiderpool finds an interface by the name",
-		},
-		{
 			id:       idMultusCRDMissing,
 			bad:      func(s *situation) { s.cluster.MultusCRD = false },
 			good:     func(s *situation) { s.cluster = nil },

@@ -53,6 +53,8 @@ const (
 	IDPrefixOutsideSubnet = "prefix-outside-subnet"
 	// IDProviderMismatch: a network's pools come from another provider than the inventory's.
 	IDProviderMismatch = "provider-mismatch"
+	// IDRouteNotExported: an export leaves out a route of a network which its format cannot say.
+	IDRouteNotExported = "route-not-exported"
 	// IDSubnetWithoutGateway: a subnet outside a cloud does not say its gateway, or says a wrong one.
 	IDSubnetWithoutGateway = "subnet-without-gateway"
 	// IDSubnetWithoutFamily: an interface has addresses of a family that its subnet has not.

@@ -38,6 +38,7 @@ func Spiderpool(p Plan, inv v1alpha1.Inventory, opts SpiderpoolOptions) ([]*unst
 		attachments: map[string]v1alpha1.AttachmentReference{},
 		masters:     map[string][]string{},
 		routes:      map[string][]v1alpha1.Route{},
+		lost:        map[networkRoute][]string{},
 		names:       map[string]bool{},
 	}
 	for i := range p.Networks {
@@ -66,6 +67,9 @@ func Spiderpool(p Plan, inv v1alpha1.Inventory, opts SpiderpoolOptions) ([]*unst
 			out = append(out, e.pool(pool))
 		}
 	}
+	for r, pools := range e.lost {
+		findings = append(findings, routeNotExported(r, pools))
+	}
 	sortObjects(out)
 	SortFindings(findings)
 	return out, slices.Compact(findings)
@@ -81,8 +85,16 @@ type spiderExport struct {
 	masters map[string][]string
 	// routes of each network.
 	routes map[string][]v1alpha1.Route
+	// lost routes, with the pools that cannot have them.
+	lost map[networkRoute][]string
 	// names of pools that are taken.
 	names map[string]bool
+}
+
+// networkRoute is a route of a network.
+type networkRoute struct {
+	network string
+	v1alpha1.Route
 }
 
 // position of an interface in the cluster.
@@ -117,6 +129,17 @@ func linkNameUnknown(pool *v1alpha1.UnderlayPool) Finding {
 	}
 }
 
+func routeNotExported(r networkRoute, pools []string) Finding {
+	return Finding{
+		ID: IDRouteNotExported, Severity: Warning,
+		Object: "network/" + r.network,
+		Message: fmt.Sprintf("Spiderpool takes routes by gateways of a pool's own subnet alone: the route to %s by %s is left out of %s: %s",
+			r.Destination, r.Gateway, Count(len(pools), "SpiderIPPool"), Some(pools)),
+		Remedy: "add a route by a gateway of their subnet to spec.routes of these SpiderIPPools, or make a network for each subnet, " +
+			"with a nodeSelector and routes of its own",
+	}
+}
+
 // reference to the SpiderMultusConfig of a network and link: the attachment's name, with the link's where the network's
 // links have different names.
 func (e *spiderExport) reference(network, link string) v1alpha1.AttachmentReference {
@@ -145,6 +168,7 @@ func (e *spiderExport) configs(network string) []*unstructured.Unstructured {
 }
 
 func (e *spiderExport) pool(pool *v1alpha1.UnderlayPool) *unstructured.Unstructured {
+	name := e.poolName(pool)
 	spec := map[string]any{
 		"subnet":     string(pool.Spec.Subnet),
 		"gateway":    string(pool.Spec.Gateway),
@@ -163,7 +187,7 @@ func (e *spiderExport) pool(pool *v1alpha1.UnderlayPool) *unstructured.Unstructu
 		}
 	}
 	spec["ips"] = spiderIPs(ranges)
-	if routes := spiderRoutes(e.routes[pool.Spec.NetworkName], pool.Spec.Subnet); len(routes) > 0 {
+	if routes := e.poolRoutes(name, pool, spec["gateway"]); len(routes) > 0 {
 		spec["routes"] = routes
 	}
 	if exclude := within(parseRanges(pool.Spec.Exclude), ranges); len(exclude) > 0 {
@@ -172,21 +196,30 @@ func (e *spiderExport) pool(pool *v1alpha1.UnderlayPool) *unstructured.Unstructu
 	return &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": spiderpoolAPI,
 		"kind":       "SpiderIPPool",
-		"metadata":   map[string]any{"name": e.poolName(pool)},
+		"metadata":   map[string]any{"name": name},
 		"spec":       spec,
 	}}
 }
 
-// spiderRoutes are those of a network that a pool can have: Spiderpool wants gateways inside the subnet.
-func spiderRoutes(routes []v1alpha1.Route, in v1alpha1.CIDR) []any {
-	subnet, err := iprange.Parse(string(in))
+// poolRoutes are those of the network, in the pool's family, that it can have as the named pool: Spiderpool wants gateways
+// inside the subnet. Those by the pool's own gateway go by the exported one. The others are noted as lost.
+func (e *spiderExport) poolRoutes(name string, pool *v1alpha1.UnderlayPool, own any) []any {
+	subnet, err := iprange.Parse(string(pool.Spec.Subnet))
 	if err != nil {
 		return nil
 	}
 	var out []any
-	for _, r := range routes {
-		if gateway, err := netip.ParseAddr(string(r.Gateway)); err == nil && subnet.Contains(gateway) {
+	for _, r := range e.routes[pool.Spec.NetworkName] {
+		gateway, err := netip.ParseAddr(string(r.Gateway))
+		switch {
+		case err != nil || gateway.Is4() != subnet.Is4():
+		case r.Gateway == pool.Spec.Gateway:
+			out = append(out, map[string]any{"dst": string(r.Destination), "gw": own})
+		case subnet.Contains(gateway):
 			out = append(out, map[string]any{"dst": string(r.Destination), "gw": string(r.Gateway)})
+		default:
+			lost := networkRoute{pool.Spec.NetworkName, r}
+			e.lost[lost] = append(e.lost[lost], name)
 		}
 	}
 	return out

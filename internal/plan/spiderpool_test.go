@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
 
 	"github.com/underlay-dev/kubectl-underlay/api/v1alpha1"
 )
@@ -26,6 +27,30 @@ func TestSpiderpoolOfExamples(t *testing.T) {
 			golden(t, "spiderpool-"+name+".yaml", asYAML(t, objects))
 		})
 	}
+}
+
+// TestSpiderpoolRoutes: a pool gets the routes of its family whose gateways it can have, and the others are told.
+func TestSpiderpoolRoutes(t *testing.T) {
+	inv := example(t, "two-networks")
+	n := network4("nodes", 0, v1alpha1.SourcePrefix)
+	n.Spec.IPFamilies = []v1alpha1.IPFamily{v1alpha1.IPv4, v1alpha1.IPv6}
+	n.Spec.Routes = []v1alpha1.Route{
+		{Destination: "192.168.1.0/24", Gateway: "10.0.0.1"},  // in the subnet of two nodes
+		{Destination: "192.168.2.0/24", Gateway: "10.0.16.1"}, // in that of none
+		{Destination: "fd00:1::/64", Gateway: "fe80:ec2::1"},  // the pools' own
+		{Destination: "fd00:2::/64", Gateway: "fe80::2"},      // a neighbour on the link
+	}
+	p, planned := For(Inputs{Inventory: inv, Networks: []v1alpha1.UnderlayNetwork{n}})
+	if len(planned) > 0 {
+		t.Errorf("the plan has findings: %+v", planned)
+	}
+	objects, findings := Spiderpool(p, inv, SpiderpoolOptions{IPv6Limit: 1})
+	golden(t, "spiderpool-routes.yaml", asYAML(t, objects))
+	told, err := yaml.Marshal(findings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "spiderpool-routes-findings.yaml", told)
 }
 
 func TestSpiderpool(t *testing.T) {
