@@ -23,16 +23,19 @@ import (
 	"github.com/underlay-dev/kubectl-underlay/tests/fabric/netns"
 )
 
+// What runtimes call their list: as the specification has it, and as libcni 1.2.0 did.
+const validList, oldValidList = "cni.dev/valid-attachments", "cni.dev/attachments"
+
 // collect calls GC on the node, for a network, with some pods' attachments in the runtime's list.
-func (n *node) collect(t *testing.T, network string, valid ...*pod) {
+func (n *node) collect(t *testing.T, list, network string, valid ...*pod) {
 	t.Helper()
-	list := []types.GCAttachment{}
+	attachments := []types.GCAttachment{}
 	for _, p := range valid {
-		list = append(list, types.GCAttachment{ContainerID: p.args.ContainerID, IfName: p.args.IfName})
+		attachments = append(attachments, types.GCAttachment{ContainerID: p.args.ContainerID, IfName: p.args.IfName})
 	}
 	c := map[string]any{}
 	must(t, json.Unmarshal(config(network, "1.1.0"), &c))
-	c["cni.dev/valid-attachments"] = list
+	c[list] = attachments
 	data, err := json.Marshal(c)
 	must(t, err)
 	plugin := n.plugin
@@ -95,22 +98,22 @@ func TestCollect(t *testing.T) {
 	must(t, old.Close())
 	defer func() { must(t, successor.Close()) }()
 
-	n.collect(t, "ens6", listed)
+	n.collect(t, validList, "ens6", listed)
 	n.wantRecords(t, live, listed, dead, other, emptied, moved, remains) // all too young
 	later = 3 * time.Minute
-	n.collect(t, "ens7", live, listed, dead, other, emptied, moved, remains)
+	n.collect(t, oldValidList, "ens7", live, listed, dead, other, emptied, moved, remains)
 	n.wantRecords(t, live, listed, dead, other, emptied, moved, remains) // all valid
 	young := n.addPod(t, "ens6")
 	young.vanish(t)
-	n.collect(t, "ens6", listed)
+	n.collect(t, validList, "ens6", listed)
 	n.wantRecords(t, live, listed, other, remains, young)
 	if text := n.log.String(); !strings.Contains(text, dead.args.ContainerID) || strings.Contains(text, live.args.ContainerID) {
 		t.Errorf("GC said:\n%s", text)
 	}
 	wantLinks(t, emptied.Namespace)
-	n.collect(t, "ens7")
+	n.collect(t, validList, "ens7")
 	n.wantRecords(t, live, listed, remains, young)
-	n.collect(t, "ens6")
+	n.collect(t, validList, "ens6")
 	n.wantRecords(t, live, remains, young)
 	must(t, live.check(t))
 	must(t, dead.del()) // late, and no error

@@ -36,8 +36,9 @@ type config struct {
 	RuntimeConfig runtimeConfig   `json:"runtimeConfig"`
 	Args          arguments       `json:"args"`
 	PrevResult    json.RawMessage `json:"prevResult"`
-	// ValidAttachments comes with GC.
-	ValidAttachments []types.GCAttachment `json:"cni.dev/valid-attachments"`
+	// ValidAttachments comes with GC, by this name in the specification, and by the other in libcni 1.2.0. Later ones send both.
+	ValidAttachments      []types.GCAttachment `json:"cni.dev/valid-attachments"`
+	ValidAttachmentsOfOld []types.GCAttachment `json:"cni.dev/attachments"`
 }
 
 // runtimeConfig is what the runtime adds for the capabilities.

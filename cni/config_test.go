@@ -30,7 +30,7 @@ func TestParseConfig(t *testing.T) {
 		word       string
 	}{
 		{"all keys", `{` + head + `,"network":"ens6","capabilities":{"ips":true},"runtimeConfig":{"ips":["10.0.0.5"]},"args":{"cni":{"ips":["fd00::1"],"labels":[]},"other":1},"prevResult":{"cniVersion":"1.0.0"}}`, 0, ""},
-		{"GC's attachments", `{` + head + `,"network":"ens6","cni.dev/valid-attachments":[{"containerID":"c","ifname":"eth0"}]}`, 0, ""},
+		{"GC's attachments", `{` + head + `,"network":"ens6","cni.dev/valid-attachments":[{"containerID":"c","ifname":"eth0"}],"cni.dev/attachments":[{"containerID":"c","ifname":"eth0"}]}`, 0, ""},
 		{"unknown key", `{` + head + `,"network":"ens6","ipam":{}}`, types.ErrInvalidNetworkConfig, `"ipam" is unknown`},
 		{"unknown bandwidth", `{` + head + `,"network":"ens6","runtimeConfig":{"bandwidth":{"ingresRate":1}}}`, types.ErrInvalidNetworkConfig, `"ingresRate" is unknown`},
 		{"negative bandwidth", `{` + head + `,"network":"ens6","runtimeConfig":{"bandwidth":{"ingressRate":-1}}}`, types.ErrDecodingFailure, "the key runtimeConfig.bandwidth.ingressRate has a value of the kind number -1, and must have another"},

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/underlay-dev/kubectl-underlay/cni/datapath"
 	"github.com/underlay-dev/kubectl-underlay/cni/ipam"
@@ -22,7 +23,7 @@ func (p *Plugin) GC(args *Call) error {
 		return err
 	}
 	valid := map[ipam.Owner]bool{}
-	for _, a := range c.ValidAttachments {
+	for _, a := range slices.Concat(c.ValidAttachments, c.ValidAttachmentsOfOld) {
 		valid[ipam.Owner{ContainerID: a.ContainerID, IfName: a.IfName}] = true
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), lockTimeout)
