@@ -5,7 +5,7 @@
 // the cloud is in the path of a pod's start. The node's agent writes the file from the pools and networks of its node; the CNI reads it at each ADD.
 //
 // It imports the standard library, cni/plainjson and internal/iprange alone: the CNI binary stays small and starts in milliseconds. It does not import the API
-// types: whoever knows pools and networks fills a File and calls Write.
+// types: whoever knows pools and networks fills a File and calls Update.
 //
 // # Format
 //
@@ -16,8 +16,8 @@
 //
 // # Invariants
 //
-//   - A File that Read returned or Write accepted is valid: File.Validate finds nothing.
-//   - The file at the path is always whole: Write fills a temporary file beside it, syncs, renames, and syncs the folder, so that readers and power
+//   - A File that Read returned or Write or Update accepted is valid: File.Validate finds nothing.
+//   - The file at the path is always whole: writing fills a temporary file beside it, syncs, renames, and syncs the folder, so that readers and power
 //     cuts see the old or the new file, never a half.
 //   - The writer holds the allocation store's lock (ipam.Open) while it writes, and ADD holds it while it reads and allocates: once the agent has
 //     written a range as draining and counted no address of it, no ADD that read an older file can still hand one out.

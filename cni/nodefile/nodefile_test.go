@@ -208,6 +208,42 @@ func TestWrite(t *testing.T) {
 	}
 }
 
+// TestUpdate: a file that says the same is left alone, whatever else is replaced.
+func TestUpdate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "node.json")
+	update := func(f *File, want bool) os.FileInfo {
+		t.Helper()
+		changed, err := Update(path, f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if changed != want {
+			t.Errorf("changed is %v, want %v", changed, want)
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info
+	}
+	first := update(master(), true)
+	if second := update(master(), false); !os.SameFile(first, second) {
+		t.Error("a file that says the same was replaced")
+	}
+	f := master()
+	f.Networks[0].CooldownSeconds = 31
+	if third := update(f, true); os.SameFile(first, third) {
+		t.Error("the file was written in place")
+	}
+	if got, err := Read(path); err != nil || got.Networks[0].CooldownSeconds != 31 {
+		t.Errorf("the new file is not there: %v", err)
+	}
+	f.Pools[0].Network = "none"
+	if changed, err := Update(path, f); err == nil || changed {
+		t.Errorf("an invalid file: changed is %v, error %v", changed, err)
+	}
+}
+
 func TestWriteKeepsTheOldFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "node.json")
 	if err := Write(path, master()); err != nil {

@@ -38,6 +38,23 @@ func Write(path string, f *File) error {
 	if err != nil {
 		return err
 	}
+	return put(path, data)
+}
+
+// Update does as Write where the file at path says something else, and tells whether it did.
+func Update(path string, f *File) (changed bool, err error) {
+	data, err := Encode(f)
+	if err != nil {
+		return false, err
+	}
+	if existing, err := os.ReadFile(path); err == nil && bytes.Equal(existing, data) {
+		return false, nil
+	}
+	return true, put(path, data)
+}
+
+// put replaces the file at path.
+func put(path string, data []byte) error {
 	folder := filepath.Dir(path)
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return fmt.Errorf("make the node file's folder: %w", err)

@@ -185,14 +185,8 @@ func (h *Host) withStore(ctx context.Context, file *nodefile.File, write bool, o
 
 // write replaces the node file if it differs. The caller holds the store's lock.
 func (h *Host) write(file *nodefile.File) error {
-	data, err := nodefile.Encode(file)
-	if err != nil {
-		return err
-	}
-	if same(h.paths.NodeFile, data) {
-		return nil
-	}
-	if err := nodefile.Write(h.paths.NodeFile, file); err != nil {
+	changed, err := nodefile.Update(h.paths.NodeFile, file)
+	if err != nil || !changed {
 		return err
 	}
 	h.log.Info("wrote the node file", "networks", len(file.Networks), "pools", len(file.Pools))
