@@ -51,10 +51,8 @@ func setUpPods(ctx context.Context, progress io.Writer) (s *podStage, err error)
 	if s.folder, err = os.MkdirTemp("", "underlay-bench-pods-"); err != nil {
 		return nil, err
 	}
-	build := exec.CommandContext(ctx, "make", "--no-print-directory", "build", "image")
-	build.Dir = s.root
-	if out, err := build.CombinedOutput(); err != nil {
-		return s, fmt.Errorf("build: %w\n%s", err, out)
+	if err := pinned.Make(ctx, progress, "build", "image"); err != nil {
+		return s, err
 	}
 	inventory, err := document.OpenInventory(filepath.Join(s.root, "docs", "examples", "walkthrough.yaml"))
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/underlay-dev/kubectl-underlay/internal/document"
 	"github.com/underlay-dev/kubectl-underlay/tests/controlplane"
 	"github.com/underlay-dev/kubectl-underlay/tests/ec2sim"
+	"github.com/underlay-dev/kubectl-underlay/tests/pinned"
 )
 
 const walkthrough = "docs/examples/walkthrough.yaml"
@@ -23,7 +24,7 @@ func (s *stage) onAPIServer(ctx context.Context, progress io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("%w; run the demo from the top of the repository", err)
 	}
-	if err := buildTargets(ctx, progress, "build"); err != nil {
+	if err := pinned.Make(ctx, progress, "build"); err != nil {
 		return err
 	}
 	plane, err := controlplane.Start(ctx, controlplane.Options{

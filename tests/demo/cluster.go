@@ -17,11 +17,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/underlay-dev/kubectl-underlay/tests/cluster"
+	"github.com/underlay-dev/kubectl-underlay/tests/pinned"
 )
 
 // onCluster sets up a two-node cluster of virtual machines without a CNI, on a VPC that drops what AWS drops.
 func (s *stage) onCluster(ctx context.Context, progress io.Writer) error {
-	if err := buildTargets(ctx, progress, "build", "image"); err != nil {
+	if err := pinned.Make(ctx, progress, "build", "image"); err != nil {
 		return err
 	}
 	running, err := cluster.Start(ctx, cluster.Options{Progress: progress})

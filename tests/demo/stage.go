@@ -6,7 +6,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -31,16 +30,6 @@ type stage struct {
 type step struct {
 	says    string
 	command string
-}
-
-// buildTargets makes targets of the Makefile, which build what users get.
-func buildTargets(ctx context.Context, progress io.Writer, targets ...string) error {
-	cmd := exec.CommandContext(ctx, "make", append([]string{"--no-print-directory"}, targets...)...)
-	cmd.Stdout, cmd.Stderr = progress, progress
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("build: %w", err)
-	}
-	return nil
 }
 
 // setEnvironment gives the stage what a user's shell would have: the plugin on the PATH, a kubeconfig, AWS credentials.

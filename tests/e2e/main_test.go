@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -40,13 +39,7 @@ func start(t *testing.T) *suite {
 	log.SetLogger(logr.Discard())
 	root, err := pinned.Root()
 	must(t, err)
-	for _, target := range []string{"build", "image"} {
-		build := exec.CommandContext(t.Context(), "make", "--no-print-directory", target)
-		build.Dir = root
-		if out, err := build.CombinedOutput(); err != nil {
-			t.Fatalf("make %s: %v\n%s", target, err, out)
-		}
-	}
+	must(t, pinned.Make(t.Context(), os.Stderr, "build", "image"))
 	running, err := cluster.Start(t.Context(), cluster.Options{Inventory: inventory(t, root), Disks: true, Progress: os.Stderr})
 	must(t, err)
 	s := &suite{Cluster: running}

@@ -36,6 +36,7 @@ func newRepository(t *testing.T) Module {
 			"func main() { print(\"hello \", who) }\n",
 		"programs/broken/main.go": "package main\n\nfunc main() { undefined() }\n",
 		"somewhere/below/.keep":   "",
+		"Makefile":                "right:\n\ttouch made\nwrong:\n\techo no compiler here; false\n",
 	} {
 		path := filepath.Join(root, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -139,6 +140,19 @@ func TestBuildFailure(t *testing.T) {
 	}
 	if _, err := module.Build(t.Context(), nil, "absent"); err == nil {
 		t.Error("a program which the module does not have was built")
+	}
+}
+
+func TestMake(t *testing.T) {
+	newRepository(t)
+	if err := Make(t.Context(), nil, "right"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join("..", "..", "made")); err != nil {
+		t.Errorf("the target was not made in the root: %v", err)
+	}
+	if err := Make(t.Context(), nil, "right", "wrong"); err == nil || !strings.Contains(err.Error(), "make right wrong: ") || !strings.Contains(err.Error(), "no compiler here") {
+		t.Errorf("error is %v, want the targets and what make said", err)
 	}
 }
 
