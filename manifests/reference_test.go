@@ -9,15 +9,14 @@ import (
 	"flag"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
-	gocmp "github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/underlay-dev/kubectl-underlay/manifests"
+	"github.com/underlay-dev/kubectl-underlay/tests/goldenfile"
 )
 
 // update rewrites the reference: go test ./manifests -update
@@ -25,21 +24,7 @@ var update = flag.Bool("update", false, "rewrite docs/reference/api.md")
 
 // TestReference keeps docs/reference/api.md equal to the schemas.
 func TestReference(t *testing.T) {
-	const path = "../docs/reference/api.md"
-	got := reference(t)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := gocmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s is not current (-want +got); rewrite it with: go test ./manifests -update\n%s", path, diff)
-	}
+	goldenfile.Compare(t, "../docs/reference/api.md", reference(t), *update)
 }
 
 func reference(t *testing.T) string {

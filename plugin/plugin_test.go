@@ -15,7 +15,6 @@ import (
 	"testing"
 
 	"github.com/go-logr/logr"
-	"github.com/google/go-cmp/cmp"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -23,6 +22,7 @@ import (
 	"github.com/underlay-dev/kubectl-underlay/internal/cloud/aws"
 	"github.com/underlay-dev/kubectl-underlay/plugin"
 	"github.com/underlay-dev/kubectl-underlay/tests/controlplane"
+	"github.com/underlay-dev/kubectl-underlay/tests/goldenfile"
 )
 
 // update rewrites the golden files: go test ./plugin -update
@@ -105,20 +105,7 @@ func must(t *testing.T, code int, line string) result {
 // golden compares what a command printed, and its exit code, with testdata/<name>.golden.
 func golden(t *testing.T, name string, got string) {
 	t.Helper()
-	path := filepath.Join("testdata", name+".golden")
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatalf("%v; make it with: go test ./plugin -update", err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s differs (-want +got), rewrite with -update if that is right:\n%s", path, diff)
-	}
+	goldenfile.Compare(t, filepath.Join("testdata", name+".golden"), got, *update)
 }
 
 // contains checks for pieces of text.

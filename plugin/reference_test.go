@@ -5,33 +5,18 @@ package plugin_test
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 
 	"github.com/underlay-dev/kubectl-underlay/plugin"
+	"github.com/underlay-dev/kubectl-underlay/tests/goldenfile"
 )
 
 // TestReference keeps docs/reference/commands.md equal to what the commands say of themselves.
 func TestReference(t *testing.T) {
-	const path = "../docs/reference/commands.md"
-	got := reference(plugin.NewCommand(plugin.Environment{}))
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s is not current (-want +got); rewrite it with: go test ./plugin -run TestReference -update\n%s", path, diff)
-	}
+	goldenfile.Compare(t, "../docs/reference/commands.md", reference(plugin.NewCommand(plugin.Environment{})), *update)
 }
 
 // TestEveryCommandHasHelp: a line, an example, and flags that say what they do.

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/underlay-dev/kubectl-underlay/tests/goldenfile"
 )
 
 // TestTutorial runs each command of the tutorial's console blocks and compares what follows it with what is printed.
@@ -39,13 +39,5 @@ func TestTutorial(t *testing.T) {
 	if commands == 0 {
 		t.Fatal("the tutorial has no console blocks")
 	}
-	if *update {
-		if err := os.WriteFile("docs/tutorial.md", []byte(got.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if diff := cmp.Diff(string(text), got.String()); diff != "" {
-		t.Errorf("the tutorial is not current (-want +got); rewrite it with: go test ./plugin -run TestTutorial -update\n%s", diff)
-	}
+	goldenfile.Compare(t, "docs/tutorial.md", got.String(), *update)
 }

@@ -13,9 +13,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/underlay-dev/kubectl-underlay/internal/document"
+	"github.com/underlay-dev/kubectl-underlay/tests/goldenfile"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -43,7 +42,7 @@ func testFiles(t *testing.T, dir string, read func(string, []byte) (any, error))
 			if err != nil {
 				t.Fatal(err)
 			}
-			compareGolden(t, path+".golden", outcome(t, name, raw, read))
+			goldenfile.Compare(t, path+".golden", outcome(t, name, raw, read), *update)
 		})
 	}
 }
@@ -81,22 +80,6 @@ func outcome(t *testing.T, name string, raw []byte, read func(string, []byte) (a
 		t.Fatal(err)
 	}
 	return string(text) + "\n"
-}
-
-func compareGolden(t *testing.T, path, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s differs (-want +got), run with -update if it should:\n%s", path, diff)
-	}
 }
 
 // TestExamples reads the examples of the documentation.

@@ -10,12 +10,12 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
 	"github.com/underlay-dev/kubectl-underlay/api/v1alpha1"
 	"github.com/underlay-dev/kubectl-underlay/internal/plan/plantest"
+	"github.com/underlay-dev/kubectl-underlay/tests/goldenfile"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -41,20 +41,7 @@ func example(t *testing.T, name string) v1alpha1.Inventory {
 // golden compares with testdata/<name>, or writes it with -update.
 func golden(t *testing.T, name string, got []byte) {
 	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(string(want), string(got)); d != "" {
-		t.Errorf("%s (run with -update if this is meant):\n%s", path, d)
-	}
+	goldenfile.Compare(t, filepath.Join("testdata", name), string(got), *update)
 }
 
 func asYAML(t *testing.T, objects []*unstructured.Unstructured) []byte {

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/underlay-dev/kubectl-underlay/tests/goldenfile"
 )
 
 // kubectl runs the kubectl of the API server's version, and gives what it prints.
@@ -76,7 +78,7 @@ func TestColumns(t *testing.T) {
 		for suffix, args := range map[string][]string{"": nil, "-wide": {"-o", "wide"}} {
 			t.Run(name+suffix, func(t *testing.T) {
 				out := age.ReplaceAllString(kubectl(t, append([]string{"get", name}, args...)...), "1s")
-				compareGolden(t, "testdata/get-"+name+suffix+".golden", out)
+				goldenfile.Compare(t, "testdata/get-"+name+suffix+".golden", out, *update)
 			})
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/underlay-dev/kubectl-underlay/tests/goldenfile"
 )
 
 func pool() m {
@@ -154,5 +156,5 @@ func TestPoolImmutability(t *testing.T) {
 			}
 		})
 	}
-	compareGolden(t, "testdata/immutability.golden", words.String())
+	goldenfile.Compare(t, "testdata/immutability.golden", words.String(), *update)
 }

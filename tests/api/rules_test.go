@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/underlay-dev/kubectl-underlay/internal/document"
+	"github.com/underlay-dev/kubectl-underlay/tests/goldenfile"
 )
 
 // ruleCase is an object that is accepted, or that is refused for a reason.
@@ -60,7 +61,7 @@ func testRules(t *testing.T, golden string, base map[string]any, cases []ruleCas
 			}
 		})
 	}
-	compareGolden(t, golden, words.String())
+	goldenfile.Compare(t, golden, words.String(), *update)
 }
 
 func expectAccepted(t *testing.T, o *unstructured.Unstructured) {
@@ -108,5 +109,5 @@ func testStatusRules(t *testing.T, golden string, base map[string]any, cases []r
 			}
 		})
 	}
-	compareGolden(t, golden, words.String())
+	goldenfile.Compare(t, golden, words.String(), *update)
 }

@@ -9,16 +9,14 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/underlay-dev/kubectl-underlay/tests/ec2sim"
+	"github.com/underlay-dev/kubectl-underlay/tests/goldenfile"
 )
 
 // update rewrites the table: go test ./tests/ec2sim -run TestRulesPage -update
@@ -117,19 +115,7 @@ func TestRulesPage(t *testing.T) {
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", rule.ID, rule.Says, code, rule.Source)
 	}
-	if *update {
-		if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	page, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(page), b.String()); diff != "" {
-		t.Errorf("%s is not current (-page +rules); rewrite it with: go test ./tests/ec2sim -run TestRulesPage -update\n%s", path, diff)
-	}
+	goldenfile.Compare(t, path, b.String(), *update)
 	ids := map[string]bool{}
 	for _, rule := range ec2sim.Rules() {
 		if ids[rule.ID] || !slices.ContainsFunc([]string{"https://docs.aws.amazon.com/", "https://github.com/"}, func(p string) bool { return strings.HasPrefix(rule.Source, p) }) {

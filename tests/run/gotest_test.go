@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/underlay-dev/kubectl-underlay/tests/goldenfile"
 )
 
 var update = flag.Bool("update", false, "write what the tests got into testdata")
@@ -57,20 +57,7 @@ func TestReadEvents(t *testing.T) {
 // golden compares got with a file of testdata, or writes it there.
 func golden(t *testing.T, name string, got []byte) {
 	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", path, diff)
-	}
+	goldenfile.Compare(t, filepath.Join("testdata", name), string(got), *update)
 }
 
 func TestReadEventsBrokenStream(t *testing.T) {

@@ -18,11 +18,11 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/underlay-dev/kubectl-underlay/internal/cloud"
 	"github.com/underlay-dev/kubectl-underlay/internal/cloud/aws"
 	"github.com/underlay-dev/kubectl-underlay/tests/ec2sim"
+	"github.com/underlay-dev/kubectl-underlay/tests/goldenfile"
 )
 
 // update rewrites the golden file: go test ./internal/cloud/aws -update
@@ -180,21 +180,7 @@ func TestErrors(t *testing.T) {
 			fmt.Fprintf(&texts, "# %s (%s)\n%s\n\n", tt.name, failed.Reason, text)
 		})
 	}
-	golden(t, "testdata/errors.golden", texts.String())
-}
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	if *update {
-		write(t, name, got)
-	}
-	want, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s differs (-want +got); if it is better now, run go test ./internal/cloud/aws -update:\n%s", name, diff)
-	}
+	goldenfile.Compare(t, "testdata/errors.golden", texts.String(), *update)
 }
 
 // TestNoRegion has nodes that say nothing of theirs.

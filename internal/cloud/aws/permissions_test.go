@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/underlay-dev/kubectl-underlay/internal/cloud/aws"
+	"github.com/underlay-dev/kubectl-underlay/tests/goldenfile"
 )
 
 // TestPoliciesCoverCalls: the API that is used, and the policy that allows it, name the same actions.
@@ -60,13 +61,5 @@ func TestPermissionsPage(t *testing.T) {
 	if !slices.Equal(named, []string{"observe", "manage", "lb"}) {
 		t.Errorf("the page has policies %v", named)
 	}
-	if *update {
-		if err := os.WriteFile(path, current, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if diff := cmp.Diff(string(page), string(current)); diff != "" {
-		t.Errorf("%s is not current (-page +code); rewrite it with: go test ./internal/cloud/aws -run TestPermissionsPage -update\n%s", path, diff)
-	}
+	goldenfile.Compare(t, path, string(current), *update)
 }
