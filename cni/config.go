@@ -175,6 +175,9 @@ func (c *config) routes() ([]datapath.Route, error) {
 		if destination.Bits() == 0 {
 			return nil, invalid("network %s: the pod asks for the default route %s: its first interface has one, and others have theirs for what comes from their own addresses", c.Network, destination)
 		}
+		if slices.ContainsFunc(list, func(other datapath.Route) bool { return other.Destination == destination }) {
+			return nil, invalid("network %s: the pod asks for two routes to %s: leave one out", c.Network, destination)
+		}
 		route := datapath.Route{Destination: destination}
 		if r.Gateway != "" {
 			route.Gateway, err = netip.ParseAddr(r.Gateway)

@@ -92,6 +92,7 @@ func TestBadInput(t *testing.T) {
 		{"interface lo", name("lo"), types.ErrInternal, `cannot be called "lo"`},
 		{"interface all", name("all"), types.ErrInternal, `cannot be called "all"`},
 		{"interface default", name("default"), types.ErrInternal, `cannot be called "default"`},
+		{"interface whose name the kernel completes", name("eth%d"), types.ErrInternal, `cannot be called "eth%d"`},
 		{"interface of the host leg", name("host0"), types.ErrInternal, `cannot be called "host0"`},
 		{"namespace by a relative path", namespace("run/netns/x"), types.ErrInvalidNetNS, "absolute"},
 		{"namespace is missing", namespace("/run/netns/../netns/none"), types.ErrInvalidNetNS, "no such file"},
@@ -105,6 +106,9 @@ func TestBadInput(t *testing.T) {
 		{"the node's address", ips(n.v4.String()), cni.CodeRefused, n.v4.String()},
 		{"the gateway's address", ips("172.31.16.1"), cni.CodeRefused, "172.31.16.1"},
 		{"a pod's address", ips(live.v4.String()), types.ErrTryAgainLater, "is held by pod default/"},
+		{"two routes to one place", set("args", map[string]any{"cni": map[string]any{"routes": []map[string]string{
+			{"dst": "10.0.0.0/8"}, {"dst": "10.0.0.0/8", "gw": "172.31.16.9"},
+		}}}), types.ErrInvalidNetworkConfig, "asks for two routes to 10.0.0.0/8"},
 		{"no address", ips("../../etc/passwd"), types.ErrInvalidNetworkConfig, "which is none"},
 		{"namespace that is not allowed", env("IgnoreUnknown=1;K8S_POD_NAMESPACE=other;K8S_POD_NAME=x"), cni.CodeRefused, `does not allow pods of namespace "other"`},
 		{"namespace that is not known", env(""), cni.CodeRefused, `does not allow pods of namespace ""`},

@@ -33,7 +33,7 @@ func (p *processes) FindInPath(plugin string, _ []string) (string, error) { retu
 func (p *processes) ExecPlugin(ctx context.Context, _ string, config []byte, environment []string) ([]byte, error) {
 	var out bytes.Buffer
 	cmd := exec.CommandContext(ctx, "/proc/self/exe")
-	cmd.Env = slices.Concat(environment, []string{nodeFileVariable+"="+p.node.plugin.NodeFile, folderVariable+"="+p.node.plugin.Folder})
+	cmd.Env = slices.Concat(environment, []string{nodeFileVariable + "=" + p.node.plugin.NodeFile, folderVariable + "=" + p.node.plugin.Folder})
 	cmd.Stdin, cmd.Stdout = bytes.NewReader(config), &out
 	err := p.node.Do(cmd.Start)
 	if err == nil {

@@ -66,6 +66,15 @@ func TestRequestedAddresses(t *testing.T) {
 		wantCode(t, ask(t, "args", ipv4).add(t), types.ErrTryAgainLater, ipv4)
 		must(t, p.del())
 	})
+	t.Run("another one, of a pod that has one", func(t *testing.T) {
+		p := ask(t, "args", ipv4)
+		must(t, p.add(t))
+		must(t, p.add(t))
+		p.with(t, "args", map[string]any{"cni": map[string]any{"ips": []string{"172.31.28.26"}}})
+		wantCode(t, p.add(t), cni.CodeRefused, "has 172.31.28.25 and "+p.v6.String()+" on interface eth0 already, and asks for 172.31.28.26")
+		must(t, p.check(t))
+		must(t, p.del())
+	})
 	for name, c := range map[string]struct {
 		addresses []string
 		code      uint

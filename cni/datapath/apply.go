@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -105,9 +106,9 @@ func (a *application) run() error {
 	return a.configureNode()
 }
 
-// validate refuses names that mean something else somewhere: "all" and "default" are not links in the kernel's settings.
+// validate refuses names that mean something else somewhere: "all" and "default" are not links in the kernel's settings, and of eth%d it makes another name.
 func (e *Endpoint) validate() error {
-	if slices.Contains([]string{"", ".", "..", "lo", "all", "default", hostLegLink}, e.Name) || len(e.Name) >= unix.IFNAMSIZ {
+	if slices.Contains([]string{"", ".", "..", "lo", "all", "default", hostLegLink}, e.Name) || len(e.Name) >= unix.IFNAMSIZ || strings.Contains(e.Name, "%") {
 		return fmt.Errorf("a pod's interface cannot be called %q", e.Name)
 	}
 	if _, err := net.ParseMAC(e.MAC); err != nil {

@@ -165,12 +165,22 @@ func (a *allocator) again(r Record) (Allocation, error) {
 		return Allocation{}, refuse("container %s has addresses of network %s on interface %s already, and asks for network %s: it must be deleted first", r.ContainerID, r.Network, r.IfName, a.req.Network)
 	}
 	r.Since, r.Netns, r.Pod = a.now, a.req.Netns, a.req.Pod
-	allocation, err := Describe(a.node, r)
+	allocation, err := a.asWanted(r)
 	if err != nil {
 		return Allocation{}, err
 	}
 	allocation.Again = true
 	return allocation, a.writeRecord(r)
+}
+
+// asWanted describes what an owner has, if it is what it asks for.
+func (a *allocator) asWanted(r Record) (Allocation, error) {
+	for _, w := range a.req.Wanted {
+		if !slices.Contains(r.Addresses(), w) {
+			return Allocation{}, refuse("container %s has %s on interface %s already, and asks for %s: it must be deleted first", r.ContainerID, join(r.Addresses()), r.IfName, w)
+		}
+	}
+	return Describe(a.node, r)
 }
 
 // adopt gives an owner the addresses which were found in its namespace when the store was made.
@@ -193,7 +203,7 @@ func (a *allocator) adopt() (Allocation, bool, error) {
 		r.Leases = append(r.Leases, Lease{Address: l.Address, Pool: p.Name})
 	}
 	slices.SortFunc(r.Leases, func(x, y Lease) int { return x.Address.Compare(y.Address) })
-	allocation, err := Describe(a.node, r)
+	allocation, err := a.asWanted(r)
 	if err != nil {
 		return Allocation{}, false, err
 	}
