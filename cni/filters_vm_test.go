@@ -81,7 +81,12 @@ func (p *pod) declare(t *testing.T, protocol uint16, destination net.HardwareAdd
 	t.Helper()
 	l, err := handle(t, p.Namespace).LinkByName("eth0")
 	must(t, err)
-	data := datagram(l, destination, source, to)
+	p.sendFrame(t, l, protocol, datagram(l, destination, source, to), bypass)
+}
+
+// sendFrame sends a frame from a link by a raw socket.
+func (p *pod) sendFrame(t *testing.T, l netlink.Link, protocol uint16, data []byte, bypass bool) {
+	t.Helper()
 	must(t, p.Do(func() error {
 		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
 		if err != nil {

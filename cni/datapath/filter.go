@@ -166,19 +166,24 @@ const (
 	nextHeader      = 14 + 6
 	messageICMPv6   = 14 + 40
 	neighbourTarget = messageICMPv6 + 8
+	headerInOptions = 14 + 40
 )
 
 // sourceProgram lets out what comes from the interface's own addresses, and drops all else. A pod that may open raw sockets cannot speak for its
-// neighbours then.
+// neighbours then. What an advertisement of IPv6 speaks for stands in the message. So that none hides it, options for each hop and routes do not go out,
+// which pods do not send, nor options for the destination with a message or further options behind them: tunnels have them ahead of their packets. (Of
+// fragments, the kernel takes no such message.)
 func (e *Endpoint) sourceProgram() string {
 	const advertisement = 136
+	options := checks(nil).not(headerInOptions, unix.IPPROTO_ICMPV6, unix.IPPROTO_HOPOPTS, unix.IPPROTO_ROUTING, unix.IPPROTO_DSTOPTS)
 	var p program
 	for _, a := range e.Addresses {
 		if own := a.Prefix.Addr(); own.Is4() {
 			p.ipv4 = p.ipv4.is(own, sourceIPv4)
 			p.arp = p.arp.is(own, senderARP)
 		} else {
-			p.ipv6 = p.ipv6.is(own, sourceIPv6).orNot(nextHeader, unix.IPPROTO_ICMPV6).orNot(messageICMPv6, advertisement).is(own, neighbourTarget)
+			p.ipv6 = p.ipv6.is(own, sourceIPv6).not(nextHeader, unix.IPPROTO_HOPOPTS, unix.IPPROTO_ROUTING).where(nextHeader, unix.IPPROTO_DSTOPTS, options).
+				orNot(nextHeader, unix.IPPROTO_ICMPV6).orNot(messageICMPv6, advertisement).is(own, neighbourTarget)
 		}
 	}
 	return p.assemble(pass, drop)

@@ -55,6 +55,11 @@ func TestSourceProgram(t *testing.T) {
 	icmp := func(source netip.Addr, kind byte, target netip.Addr) []byte {
 		return ethernet(unix.ETH_P_IPV6, 64, map[int][]byte{6: {58}, 8: source.AsSlice(), 40: {kind}, 48: target.AsSlice()})
 	}
+	// behind puts a header of options, with a number that says what comes next, between that of IPv6 and the message.
+	behind := func(options, next, inner byte, source, target netip.Addr) []byte {
+		return ethernet(unix.ETH_P_IPV6, 80, map[int][]byte{6: {options}, 8: source.AsSlice(), 40: {next}, 48: {inner}, 56: target.AsSlice()})
+	}
+	const hopByHop, routing, destination, tcp, icmpv6 = 0, 43, 60, 6, 58
 	for _, c := range []struct {
 		name  string
 		has   []Address
@@ -73,6 +78,12 @@ func TestSourceProgram(t *testing.T) {
 		{"solicitation of a neighbour", both, icmp(own6, 135, neighbour6), pass},
 		{"advertisement", both, icmp(own6, 136, own6), pass},
 		{"advertisement of a neighbour", both, icmp(own6, 136, neighbour6), drop},
+		{"advertisement of a neighbour behind options", both, behind(destination, icmpv6, 136, own6, neighbour6), drop},
+		{"advertisement of a neighbour behind options for each hop", both, behind(hopByHop, icmpv6, 136, own6, neighbour6), drop},
+		{"advertisement of a neighbour behind a route", both, behind(routing, icmpv6, 136, own6, neighbour6), drop},
+		{"options behind options", both, behind(destination, destination, icmpv6, own6, neighbour6), drop},
+		{"TCP behind options", both, behind(destination, tcp, 136, own6, neighbour6), pass},
+		{"neighbour's TCP behind options", both, behind(destination, tcp, 136, neighbour6, own6), drop},
 		{"echo", both, icmp(own6, 128, neighbour6), pass},
 		{"IPv4 alone sends IPv4", only4, ip4(own4), pass},
 		{"IPv4 alone sends ARP", only4, arp(own4), pass},

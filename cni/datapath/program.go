@@ -19,11 +19,16 @@ type program struct{ ipv4, arp, ipv6 checks }
 // checks are made one after the other; what passes them all matches.
 type checks []check
 
-// check compares what a load finds. What differs misses, or matches if matches is set.
+// check compares what a load finds. What differs misses, unless another outcome is set.
 type check struct {
-	load    bpf.LoadAbsolute
-	value   uint32
+	load  bpf.LoadAbsolute
+	value uint32
+	// matches: what differs matches at once.
 	matches bool
+	// equalMisses: what is equal misses, and what differs passes.
+	equalMisses bool
+	// over is how many of the next checks are for what is equal alone.
+	over int
 }
 
 // is misses what does not have the address there.
@@ -40,6 +45,19 @@ func (c checks) orNot(offset, value uint32) checks {
 	return append(c, check{load: bpf.LoadAbsolute{Off: offset, Size: 1}, value: value, matches: true})
 }
 
+// not misses what has one of the bytes there.
+func (c checks) not(offset uint32, values ...uint32) checks {
+	for _, value := range values {
+		c = append(c, check{load: bpf.LoadAbsolute{Off: offset, Size: 1}, value: value, equalMisses: true})
+	}
+	return c
+}
+
+// where makes other checks of what has the byte there.
+func (c checks) where(offset, value uint32, others checks) checks {
+	return append(append(c, check{load: bpf.LoadAbsolute{Off: offset, Size: 1}, value: value, over: len(others)}), others...)
+}
+
 // assemble makes instructions of the checks, which end with both results.
 func (c checks) assemble(match, miss uint32) []bpf.Instruction {
 	if len(c) == 0 {
@@ -47,11 +65,20 @@ func (c checks) assemble(match, miss uint32) []bpf.Instruction {
 	}
 	var list []bpf.Instruction
 	for i, one := range c {
-		skip := 2 * (len(c) - i - 1)
-		if !one.matches {
-			skip++
+		jump := bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: one.value}
+		toMatch := 2 * (len(c) - i - 1)
+		switch {
+		case one.over > 0:
+			jump.SkipTrue = uint8(2 * one.over)
+		case one.matches:
+			jump.SkipTrue = uint8(toMatch)
+		default:
+			jump.SkipTrue = uint8(toMatch + 1)
 		}
-		list = append(list, one.load, bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: one.value, SkipTrue: uint8(skip)})
+		if one.equalMisses {
+			jump.Cond = bpf.JumpEqual
+		}
+		list = append(list, one.load, jump)
 	}
 	return append(list, bpf.RetConstant{Val: match}, bpf.RetConstant{Val: miss})
 }
