@@ -4,6 +4,7 @@
 package plugin
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -67,8 +68,8 @@ same addresses, and whether anything joins their VPCs.`,
 
 func (o checkOptions) validate(cmd *cobra.Command) error {
 	for _, id := range o.skip {
-		if err := oneOf(cmd, "skip", id, checkIDs()...); err != nil {
-			return err
+		if !slices.Contains(checkIDs(), id) {
+			return usageError{cmd.CommandPath(), fmt.Errorf("--skip: no check has the id %q; `%s --list` names all", id, cmd.CommandPath())}
 		}
 	}
 	if err := oneOf(cmd, "fail-on", o.failOn, "error", "warning", "info", "never"); err != nil {

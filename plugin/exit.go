@@ -7,7 +7,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+
+	"github.com/underlay-dev/kubectl-underlay/plugin/ui"
 )
 
 // Exit codes.
@@ -49,17 +50,17 @@ func (e lateError) Error() string { return e.what }
 func (e lateError) Unwrap() error { return context.DeadlineExceeded }
 
 // exitCode prints the error, if there is anything to say, and gives the exit code.
-func exitCode(stderr io.Writer, err error) int {
+func exitCode(stderr *ui.Screen, err error) int {
 	switch {
 	case err == nil:
 		return exitFine
 	case errors.As(err, new(foundError)):
 		return exitFound
 	case errors.Is(err, context.Canceled):
-		fmt.Fprintln(stderr, "interrupted")
+		stderr.Say("interrupted")
 		return exitInterrupted
 	}
-	fmt.Fprintf(stderr, "error: %v\n", err)
+	stderr.Say("error: " + err.Error())
 	if errors.As(err, new(timedOutError)) {
 		return exitTimedOut
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
@@ -50,7 +51,7 @@ func Execute(ctx context.Context, env Environment, args []string) int {
 	case err == nil || errors.As(err, new(foundError)):
 		err = cmp.Or(g.unwritten(), err)
 	}
-	return exitCode(env.ErrOut, err)
+	return exitCode(g.chatter(), err)
 }
 
 // NewCommand gives the root command.
@@ -91,6 +92,9 @@ true to the cloud, and an agent on each node gives them to pods.`,
 	root.SetOut(env.Out)
 	root.SetErr(env.ErrOut)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if missing, ok := errors.AsType[*pflag.ValueRequiredError](err); ok {
+			err = fmt.Errorf("--%s needs a value: %s", missing.GetFlag().Name, missing.GetFlag().Usage)
+		}
 		return usageError{cmd.CommandPath(), err}
 	})
 	g.addFlags(root)

@@ -69,6 +69,8 @@ func drawInit(s *Screen) {
 	st.Done("2 nodes, 2 interfaces")
 	s.Step("Apply").Fail(errors.New("pools: 2 of 4 written\nthen: connection refused"))
 	s.Note("Nothing was written to the cloud.")
+	s.Say("error: ec2:DescribeNetworkInterfaces: no answer from http://127.0.0.1:1: connection refused; check the network, and AWS_ENDPOINT_URL_EC2 and AWS_ENDPOINT_URL\n" +
+		"then: the second error of those that are joined")
 	s.Next(
 		Command{"kubectl underlay pools -w", "watch addresses being used"},
 		Command{"kubectl annotate deployment/web v1.multus-cni.io/default-network=kube-system/ipvlan-ens5", "put pods on the network"},
@@ -80,6 +82,7 @@ func drawHostile(s *Screen) {
 	p := pool(evil, evil, 0, "IPv4", evil, evil, evil)
 	p.Name = evil
 	s.Pools(append(walkthroughPools(), p), PoolOptions{Wide: true, Link: func(string, string) string { return evil }})
+	s.Say(evil)
 	s.Findings([]plan.Finding{{ID: evil, Severity: plan.Severity(evil), Object: evil, Message: evil + " " + evil, Remedy: evil}})
 	s.Status(Status{Operator: &Workload{Leader: evil, Image: evil}, Networks: []NetworkStatus{{Name: evil, Ready: evil, Usage: []FamilyUse{{Family: evil, Pools: 1}}}}})
 	s.Changes([]plan.Change{{Action: plan.Update, Kind: evil, Name: evil, Fields: []plan.FieldChange{{Path: evil, Old: evil, New: evil + evil}}}}, ChangeOptions{})

@@ -4,6 +4,7 @@
 package ui
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/underlay-dev/kubectl-underlay/internal/plan"
@@ -13,6 +14,13 @@ import (
 func (s *Screen) Note(text string) {
 	p := s.page()
 	p.line(span{s.symbols.info, dim}, span{s.symbols.prose(text), dim})
+	p.print()
+}
+
+// Say says something as it is, such as why a command could not run. On a terminal its lines end between words.
+func (s *Screen) Say(text string) {
+	p := s.page()
+	p.failure(errors.New(text))
 	p.print()
 }
 
