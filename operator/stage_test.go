@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -30,7 +29,6 @@ import (
 	"github.com/underlay-dev/kubectl-underlay/api/v1alpha1"
 	"github.com/underlay-dev/kubectl-underlay/internal/cloud/aws"
 	"github.com/underlay-dev/kubectl-underlay/internal/document"
-	"github.com/underlay-dev/kubectl-underlay/manifests"
 	"github.com/underlay-dev/kubectl-underlay/operator"
 	"github.com/underlay-dev/kubectl-underlay/tests/controlplane"
 	"github.com/underlay-dev/kubectl-underlay/tests/ec2sim"
@@ -54,24 +52,9 @@ func planeOptions(crds ...[]byte) controlplane.Options {
 	return controlplane.Options{
 		CRDDirs:       []string{filepath.Join("..", "manifests", "crds")},
 		CRDs:          crds,
-		Objects:       permissions(),
+		Objects:       controlplane.Permissions(),
 		APIServerArgs: []string{"--service-cluster-ip-range=10.96.0.0/16,fd00:96::/108"},
 	}
-}
-
-// permissions are those of an installed operator.
-func permissions() []client.Object {
-	all, err := manifests.Install(manifests.Options{})
-	if err != nil {
-		panic(err)
-	}
-	var list []client.Object
-	for _, o := range all {
-		if slices.Contains([]string{"Namespace", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}, o.GetKind()) {
-			list = append(list, o)
-		}
-	}
-	return list
 }
 
 // stage is a cluster with the walkthrough's nodes, and their cloud.
@@ -132,14 +115,7 @@ func stageOn(t *testing.T, cluster *controlplane.ControlPlane) *stage {
 			t.Fatal(err)
 		}
 	}
-	if s.cloud, err = ec2sim.New(inventory); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.cloud.Close)
-	t.Setenv("AWS_ENDPOINT_URL", s.cloud.URL())
-	t.Setenv("AWS_ACCESS_KEY_ID", "test")
-	t.Setenv("AWS_SECRET_ACCESS_KEY", "test")
-	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	s.cloud = ec2sim.ForTest(t, inventory)
 	return s
 }
 

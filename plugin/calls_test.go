@@ -26,13 +26,8 @@ func TestCallsFor1000Nodes(t *testing.T) {
 		}
 	}
 	defer func() { _ = s.client.DeleteAllOf(t.Context(), &corev1.Node{}) }()
-	server, err := ec2sim.New(inventory)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
+	server := ec2sim.ForTest(t, inventory)
 	server.Throttle()
-	t.Setenv("AWS_ENDPOINT_URL", server.URL())
 
 	must(t, 0, "init --no-operator --export -o json")
 	calls := server.Calls()

@@ -67,12 +67,7 @@ func TestPeers(t *testing.T) {
 	inventory, other := readWalkthrough(t), blue()
 	inventory.VPCs, inventory.Subnets = append(inventory.VPCs, other.VPCs...), append(inventory.Subnets, other.Subnets...)
 	inventory.Nodes = append(inventory.Nodes, other.Nodes...)
-	server, err := ec2sim.New(inventory)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Close)
-	t.Setenv("AWS_ENDPOINT_URL", server.URL())
+	ec2sim.ForTest(t, inventory)
 
 	must(t, 0, "check --fail-on warning --skip pool-not-as-planned")
 	found := must(t, 1, "check --fail-on warning --peer-context blue")

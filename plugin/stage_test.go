@@ -64,18 +64,12 @@ func stageOn(t *testing.T, cluster *controlplane.ControlPlane) *stage {
 			t.Fatal(err)
 		}
 	}
-	if s.cloud, err = ec2sim.New(readWalkthrough(t)); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.cloud.Close)
+	s.cloud = ec2sim.ForTest(t, readWalkthrough(t))
 	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
 	if err := cluster.WriteKubeconfig(kubeconfig); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("KUBECONFIG", kubeconfig)
-	t.Setenv("AWS_ENDPOINT_URL", s.cloud.URL())
-	t.Setenv("AWS_ACCESS_KEY_ID", "test")
-	t.Setenv("AWS_SECRET_ACCESS_KEY", "test")
 	return s
 }
 

@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"slices"
 	"testing"
 	"time"
 
@@ -24,31 +23,15 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/underlay-dev/kubectl-underlay/api/v1alpha1"
-	"github.com/underlay-dev/kubectl-underlay/manifests"
 	"github.com/underlay-dev/kubectl-underlay/tests/controlplane"
 )
 
-var plane = controlplane.Shared{Options: controlplane.Options{CRDDirs: []string{"../../manifests/crds"}, Objects: permissions()}}
+var plane = controlplane.Shared{Options: controlplane.Options{CRDDirs: []string{"../../manifests/crds"}, Objects: controlplane.Permissions()}}
 
 func TestMain(m *testing.M) {
 	log.SetLogger(logr.Discard())
 	klog.SetLogger(logr.Discard())
 	os.Exit(plane.Main(m))
-}
-
-// permissions are those of an installed agent.
-func permissions() []client.Object {
-	all, err := manifests.Install(manifests.Options{})
-	if err != nil {
-		panic(err)
-	}
-	var list []client.Object
-	for _, o := range all {
-		if slices.Contains([]string{"Namespace", "ClusterRole", "ClusterRoleBinding", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}, o.GetKind()) {
-			list = append(list, o)
-		}
-	}
-	return list
 }
 
 // cluster is a node's view of the API server, and an administrator's.
