@@ -31,15 +31,33 @@ func (p *Plugin) Del(args *Call) error {
 		if err := p.after(StepRemove); err != nil {
 			return err
 		}
-		err := p.withStore(func(s *ipam.Store) error {
-			_, err := s.Release(owner(args), args.Netns)
-			return err
-		})
-		if err != nil {
+		if err := p.release(args, namespace); err != nil {
 			return err
 		}
 		return p.after(StepRelease)
 	})
+}
+
+// release gives the addresses back. Where the store does not know the sandbox, it may have been made anew since, and then it knows what it found by the
+// namespace's path: that is of this sandbox, unless an interface is there still. A later one's is.
+func (p *Plugin) release(args *Call, namespace *datapath.Namespace) error {
+	var released []ipam.Record
+	releaseBy := func(path string) error {
+		return p.withStore(func(s *ipam.Store) error {
+			var err error
+			released, err = s.Release(owner(args), path)
+			return err
+		})
+	}
+	if err := releaseBy(""); err != nil || len(released) > 0 || args.Netns == "" {
+		return err
+	}
+	if namespace != nil {
+		if later, err := datapath.Holds(namespace.Path, namespace.Inode, args.IfName, nil); err != nil || later {
+			return err
+		}
+	}
+	return releaseBy(args.Netns)
 }
 
 // namespaceOf opens the pod's namespace; nil if it is gone. Runtimes leave out the path when they think so: then the record's counts, if that namespace

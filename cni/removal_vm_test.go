@@ -6,10 +6,16 @@
 package cni_test
 
 import (
+	"os"
+	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/underlay-dev/kubectl-underlay/cni"
+	"github.com/underlay-dev/kubectl-underlay/cni/ipam"
 	"github.com/underlay-dev/kubectl-underlay/cni/nodefile"
 )
 
@@ -64,4 +70,59 @@ func TestDeletedTwiceAtOnce(t *testing.T) {
 		wantLinks(t, n.Namespace, "ens5", "ens6")
 		n.wantStore(t, 0)
 	}
+}
+
+// TestLateDelOfAnother: a store that was made anew knows addresses by the paths of their namespaces alone. DEL of an earlier sandbox at a path takes nothing
+// from the one that lives there; its own DEL does.
+func TestLateDelOfAnother(t *testing.T) {
+	w := newWorld(t)
+	n := w.addNode(t, "master", primary("a"), master())
+	p := n.addPod(t, "ens6")
+	must(t, os.Remove(filepath.Join(n.plugin.Folder, "store.db")))
+	late, args := *p, *p.args
+	args.ContainerID = "earlier"
+	late.args = &args
+	held := func() bool {
+		holds := false
+		n.store(t, func(s *ipam.Store) {
+			list, err := s.List()
+			must(t, err)
+			holds = slices.ContainsFunc(list, func(r ipam.Record) bool { return slices.Contains(r.Addresses(), p.v4) })
+		})
+		return holds
+	}
+	must(t, late.del())
+	if !held() {
+		t.Errorf("address %s is free, and eth0 of a live namespace has it", p.v4)
+	}
+	must(t, p.del())
+	wantLinks(t, p.Namespace)
+	if held() {
+		t.Errorf("address %s is held after DEL", p.v4)
+	}
+}
+
+// TestAddAndDelAtOnce has both come for one sandbox at the same time, again and again: a last DEL leaves nothing. (A rule may
+// stay in the pod's namespace, for a table that is empty: no later call could tell it from that of an ADD which is at work.)
+func TestAddAndDelAtOnce(t *testing.T) {
+	w := newWorld(t)
+	n := w.addNode(t, "master", primary("a"), master())
+	n.file.Networks[1].MetadataService.Mode = nodefile.MetadataBlock
+	n.write(t)
+	stays, p := n.addPod(t, "ens6"), n.newPod(t, "ens6")
+	before := n.leftovers(t)
+	for range 12 {
+		var both sync.WaitGroup
+		for _, verb := range []func(*cni.Plugin, *cni.Call) error{(*cni.Plugin).Add, (*cni.Plugin).Del, (*cni.Plugin).Add} {
+			both.Go(func() { _, _ = p.call(verb) }) // each may fail by the other
+		}
+		both.Wait()
+		must(t, p.del())
+		wantLinks(t, p.Namespace)
+		n.wantStore(t, 1)
+		if diff := cmp.Diff(before, n.leftovers(t)); diff != "" {
+			t.Fatalf("what is left on the node (-before +after):\n%s", diff)
+		}
+	}
+	must(t, stays.check(t))
 }

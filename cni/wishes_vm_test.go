@@ -6,7 +6,6 @@
 package cni_test
 
 import (
-	"encoding/json"
 	"net"
 	"net/netip"
 	"strings"
@@ -217,15 +216,9 @@ func TestDelegates(t *testing.T) {
 	all := []*pod{first}
 	for name, network := range map[string]string{"net1": "ens7", "net2": "ens6", "net3": "ens7"} {
 		p, args := *first, *first.args
-		args.IfName, args.StdinData = name, config(network, "0.3.1")
+		args.IfName, args.StdinData = name, config(network, "1.1.0")
 		p.args = &args
-		out, err := p.call((*cni.Plugin).Add)
-		must(t, err)
-		var r struct {
-			IPs []struct{ Address netip.Prefix } `json:"ips"`
-		}
-		must(t, json.Unmarshal(out, &r))
-		p.v4, p.v6 = r.IPs[0].Address.Addr(), r.IPs[1].Address.Addr()
+		must(t, p.add(t))
 		all = append(all, &p)
 	}
 	seen := map[netip.Addr]bool{}
@@ -242,8 +235,14 @@ func TestDelegates(t *testing.T) {
 		})
 	}
 	n.wantStore(t, 4)
-	for _, p := range all {
+	for i, p := range all { // the first one before the others
 		must(t, p.del())
+		for _, stays := range all[i+1:] {
+			if err := stays.check(t); err != nil {
+				t.Errorf("without %s: %v", p.args.IfName, err)
+			}
+		}
+		n.wantStore(t, len(all)-i-1)
 	}
 	wantLinks(t, first.Namespace)
 	n.wantStore(t, 0)
