@@ -114,8 +114,8 @@ func parseConfig(data []byte) (*config, error) {
 func decodePlain(data []byte) (*config, bool) {
 	c := &config{}
 	r := plainjson.NewReader(data)
-	r.Object(func(key string) {
-		switch key {
+	r.Object(func(key []byte) {
+		switch string(key) {
 		case "cniVersion":
 			c.CNIVersion = r.String()
 		case "cniVersions":
@@ -128,7 +128,7 @@ func decodePlain(data []byte) (*config, bool) {
 			c.Network = r.String()
 		case "capabilities":
 			c.Capabilities = map[string]bool{}
-			r.Object(func(key string) { c.Capabilities[key] = r.Bool() })
+			r.Object(func(key []byte) { c.Capabilities[string(key)] = r.Bool() })
 		default:
 			r.Decline()
 		}

@@ -43,8 +43,8 @@ func decodeHeader(value []byte) (header, error) {
 
 func decodePlainHeader(value []byte) (h header, plain bool) {
 	r := plainjson.NewReader(value)
-	r.Object(func(key string) {
-		switch key {
+	r.Object(func(key []byte) {
+		switch string(key) {
 		case "schema":
 			h.Schema = int(r.Int(math.MinInt, math.MaxInt))
 		case "bootID":
@@ -115,8 +115,8 @@ func encodePlain(r Record) ([]byte, bool) {
 func decodePlain(value []byte) (Record, bool) {
 	var r Record
 	read := plainjson.NewReader(value)
-	read.Object(func(key string) {
-		switch key {
+	read.Object(func(key []byte) {
+		switch string(key) {
 		case "containerID":
 			r.ContainerID = read.String()
 		case "ifName":
@@ -141,8 +141,8 @@ func decodePlain(value []byte) (Record, bool) {
 }
 
 func readLease(r *plainjson.Reader) (l Lease) {
-	r.Object(func(key string) {
-		switch key {
+	r.Object(func(key []byte) {
+		switch string(key) {
 		case "address":
 			r.Text(&l.Address)
 		case "pool":
@@ -155,8 +155,8 @@ func readLease(r *plainjson.Reader) (l Lease) {
 }
 
 func readPod(r *plainjson.Reader) (p Pod) {
-	r.Object(func(key string) {
-		switch key {
+	r.Object(func(key []byte) {
+		switch string(key) {
 		case "namespace":
 			p.Namespace = r.String()
 		case "name":
@@ -171,8 +171,8 @@ func readPod(r *plainjson.Reader) (p Pod) {
 }
 
 func readNetns(r *plainjson.Reader) (n Netns) {
-	r.Object(func(key string) {
-		switch key {
+	r.Object(func(key []byte) {
+		switch string(key) {
 		case "path":
 			n.Path = r.String()
 		case "inode":

@@ -15,8 +15,8 @@ import (
 func decodePlain(data []byte) (*File, bool) {
 	f := &File{}
 	r := reader{plainjson.NewReader(data)}
-	r.Object(func(key string) {
-		switch key {
+	r.Object(func(key []byte) {
+		switch string(key) {
 		case "version":
 			f.Version = r.int()
 		case "writer":
@@ -66,8 +66,8 @@ func (r reader) ranges() Ranges {
 }
 
 func (r reader) node() (n Node) {
-	r.Object(func(key string) {
-		switch key {
+	r.Object(func(key []byte) {
+		switch string(key) {
 		case "name":
 			n.Name = r.String()
 		case "uid":
@@ -84,8 +84,8 @@ func (r reader) node() (n Node) {
 }
 
 func (r reader) network() (n Network) {
-	r.Object(func(key string) {
-		switch key {
+	r.Object(func(key []byte) {
+		switch string(key) {
 		case "name":
 			n.Name = r.String()
 		case "default":
@@ -112,8 +112,8 @@ func (r reader) network() (n Network) {
 }
 
 func (r reader) hostLeg() (h HostLeg) {
-	r.Object(func(key string) {
-		switch key {
+	r.Object(func(key []byte) {
+		switch string(key) {
 		case "enabled":
 			h.Enabled = r.Bool()
 		case "cidrs":
@@ -126,8 +126,8 @@ func (r reader) hostLeg() (h HostLeg) {
 }
 
 func (r reader) route() (x Route) {
-	r.Object(func(key string) {
-		switch key {
+	r.Object(func(key []byte) {
+		switch string(key) {
 		case "destination":
 			x.Destination = r.prefix()
 		case "gateway":
@@ -140,8 +140,8 @@ func (r reader) route() (x Route) {
 }
 
 func (r reader) metadataService() (m MetadataService) {
-	r.Object(func(key string) {
-		switch key {
+	r.Object(func(key []byte) {
+		switch string(key) {
 		case "mode":
 			m.Mode = MetadataMode(r.String())
 		case "exceptNamespaces":
@@ -154,8 +154,8 @@ func (r reader) metadataService() (m MetadataService) {
 }
 
 func (r reader) pool() (p Pool) {
-	r.Object(func(key string) {
-		switch key {
+	r.Object(func(key []byte) {
+		switch string(key) {
 		case "name":
 			p.Name = r.String()
 		case "generation":
@@ -186,8 +186,8 @@ func (r reader) pool() (p Pool) {
 }
 
 func (r reader) nic() (i Interface) {
-	r.Object(func(key string) {
-		switch key {
+	r.Object(func(key []byte) {
+		switch string(key) {
 		case "id":
 			i.ID = r.String()
 		case "macAddress":

@@ -30,8 +30,8 @@ type inner struct {
 func read(data []byte) (sample, bool) {
 	var s sample
 	r := NewReader(data)
-	r.Object(func(key string) {
-		switch key {
+	r.Object(func(key []byte) {
+		switch string(key) {
 		case "text":
 			s.Text = r.String()
 		case "yes":
@@ -48,8 +48,8 @@ func read(data []byte) (sample, bool) {
 			s.List = List(r, r.String)
 		case "inner":
 			s.Inner = List(r, func() (i inner) {
-				r.Object(func(key string) {
-					if key != "number" {
+				r.Object(func(key []byte) {
+					if string(key) != "number" {
 						r.Decline()
 					}
 					i.Number = r.Int(math.MinInt64, math.MaxInt64)

@@ -11,29 +11,34 @@ import (
 
 // Reader reads one JSON value. Having declined it stays so, and gives zero values. The zero Reader has nothing to read, and declines.
 type Reader struct {
-	rest     []byte
+	data     []byte
+	at       int // what is before it was read
 	declined bool
 }
 
 // NewReader reads data.
-func NewReader(data []byte) *Reader { return &Reader{rest: data} }
+func NewReader(data []byte) *Reader { return &Reader{data: data} }
 
 // Done says whether all was read, and nothing declined.
 func (r *Reader) Done() bool {
 	r.space()
-	return !r.declined && len(r.rest) == 0
+	return !r.declined && r.at == len(r.data)
 }
 
 // Decline gives up: the caller does not expect what stands there.
-func (r *Reader) Decline() { r.declined, r.rest = true, nil }
+func (r *Reader) Decline() { r.declined, r.at = true, len(r.data) }
 
-// Object reads an object. The function is called for each key and reads its value; it declines keys that it does not know.
-func (r *Reader) Object(value func(key string)) {
-	var keys []string
+// Object reads an object. The function is called for each key, which is its until it returns, and reads its value; it declines keys that it does not
+// know.
+func (r *Reader) Object(value func(key []byte)) {
+	var few [16][]byte // without memory of the heap
+	keys := few[:0]
 	r.all('{', '}', func() {
-		key := r.String()
-		if slices.Contains(keys, key) {
-			r.Decline()
+		key := r.text()
+		for _, other := range keys {
+			if string(other) == string(key) {
+				r.Decline()
+			}
 		}
 		keys = append(keys, key)
 		r.expect(':')
@@ -45,7 +50,7 @@ func (r *Reader) Object(value func(key string)) {
 
 // List reads a list, nil for null; the function reads one element.
 func List[T any](r *Reader, element func() T) []T {
-	if r.space(); len(r.rest) > 0 && r.rest[0] == 'n' {
+	if r.peek() == 'n' {
 		r.word("null")
 		return nil
 	}
@@ -80,20 +85,23 @@ func (r *Reader) Text(into encoding.TextUnmarshaler) {
 
 func (r *Reader) text() []byte {
 	r.expect('"')
-	end := slices.IndexFunc(r.rest, func(c byte) bool { return c == '"' || !plain(c) })
-	if end < 0 || r.rest[end] != '"' {
-		r.Decline()
-		return nil
+	for i, c := range r.data[r.at:] {
+		if c == '"' {
+			text := r.data[r.at : r.at+i]
+			r.at += i + 1
+			return text
+		}
+		if !plain(c) {
+			break
+		}
 	}
-	text := r.rest[:end]
-	r.rest = r.rest[end+1:]
-	return text
+	r.Decline()
+	return nil
 }
 
 // Bool reads true or false.
 func (r *Reader) Bool() bool {
-	r.space()
-	isTrue := len(r.rest) > 0 && r.rest[0] == 't'
+	isTrue := r.peek() == 't'
 	if isTrue {
 		r.word("true")
 	} else {
@@ -129,37 +137,38 @@ func (r *Reader) Uint() uint64 {
 
 func (r *Reader) digits() uint64 {
 	var number uint64
+	rest := r.data[r.at:]
 	digits := 0
-	for ; digits < len(r.rest) && r.rest[digits] >= '0' && r.rest[digits] <= '9'; digits++ {
+	for ; digits < len(rest) && rest[digits] >= '0' && rest[digits] <= '9'; digits++ {
 		const most = math.MaxUint64/10 - 1
 		if number > most || digits > 0 && number == 0 { // too large, or of a zero in front
 			r.Decline()
 			return 0
 		}
-		number = number*10 + uint64(r.rest[digits]-'0')
+		number = number*10 + uint64(rest[digits]-'0')
 	}
-	if digits == 0 || digits < len(r.rest) && slices.Contains([]byte(".eE"), r.rest[digits]) {
+	if digits == 0 || digits < len(rest) && slices.Contains([]byte(".eE"), rest[digits]) {
 		r.Decline()
 		return 0
 	}
-	r.rest = r.rest[digits:]
+	r.at += digits
 	return number
 }
 
 func (r *Reader) word(w string) {
-	if len(r.rest) < len(w) || string(r.rest[:len(w)]) != w {
+	if rest := r.data[r.at:]; len(rest) < len(w) || string(rest[:len(w)]) != w {
 		r.Decline()
 		return
 	}
-	r.rest = r.rest[len(w):]
+	r.at += len(w)
 }
 
 // next reads a character if it stands there.
 func (r *Reader) next(c byte) bool {
-	if r.space(); len(r.rest) == 0 || r.rest[0] != c {
+	if r.peek() != c {
 		return false
 	}
-	r.rest = r.rest[1:]
+	r.at++
 	return true
 }
 
@@ -169,15 +178,27 @@ func (r *Reader) expect(c byte) {
 	}
 }
 
-func (r *Reader) space() {
-	i := 0
-	for i < len(r.rest) && (r.rest[i] == ' ' || r.rest[i] == '\n' || r.rest[i] == '\t' || r.rest[i] == '\r') {
-		i++
+// peek is the next character that is no space; 0 at the end.
+func (r *Reader) peek() byte {
+	if r.space(); r.at == len(r.data) {
+		return 0
 	}
-	r.rest = r.rest[i:]
+	return r.data[r.at]
+}
+
+func (r *Reader) space() {
+	for r.at < len(r.data) && r.data[r.at] <= ' ' {
+		switch r.data[r.at] {
+		case ' ', '\n', '\t', '\r':
+			r.at++
+		default:
+			return
+		}
+	}
 }
 
 // plain characters stand for themselves in a string: here, and in what encoding/json writes.
 func plain(c byte) bool {
-	return c >= ' ' && c < 0x7f && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&'
+	const special = 1<<'"' | 1<<'&' | 1<<'<' | 1<<'>' // of the first 64
+	return c >= ' ' && c < 0x7f && c != '\\' && (c >= 64 || special>>c&1 == 0)
 }
