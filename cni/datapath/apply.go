@@ -60,6 +60,7 @@ type application struct {
 	ends      nodeAddresses // the node's, of the host leg
 	fresh     bool          // no pod was on the node's interface since boot
 	links     links
+	want      want // once all links are known
 	// What this call has made.
 	madeInterface, madePair, madeLimiter bool
 }
@@ -195,8 +196,6 @@ func (a *application) createPair() error {
 	return a.options.After(StepPair)
 }
 
-func (a *application) want() want { return a.endpoint.want(a.links, a.ends) }
-
 // configurePod runs on a thread in the pod's namespace.
 func (a *application) configurePod() error {
 	s, err := openSocket()
@@ -207,7 +206,8 @@ func (a *application) configurePod() error {
 	if err := a.readPod(s); err != nil {
 		return err
 	}
-	w := a.want()
+	a.want = a.endpoint.want(a.links, a.ends)
+	w := a.want
 	down := []*message{noGeneratedAddresses(a.links.pod)}
 	up := []*message{linkUp(a.links.pod, a.mtu)}
 	if a.endpoint.HostLeg != nil {
@@ -257,7 +257,7 @@ func (a *application) readPod(s *socket) error {
 	}
 	for i, target := range []*link{&a.links.pod, &a.links.peer}[:len(messages)] {
 		if answers[i] == nil {
-			return fmt.Errorf("%s in %s: it is gone again: something else removes links there", messages[i].what, a.namespace.Path)
+			return fmt.Errorf("%s in %s: it is gone again: something else removes links there", messages[i].what(), a.namespace.Path)
 		}
 		if *target, err = parseLink(answers[i]); err != nil {
 			return err
@@ -327,7 +327,7 @@ func (a *application) configureNode() error {
 	if a.endpoint.HostLeg == nil {
 		return nil
 	}
-	w := a.want().node
+	w := a.want.node
 	if err := a.node.do(noGeneratedAddresses(a.links.node)); err != nil {
 		return err
 	}

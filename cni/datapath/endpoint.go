@@ -7,7 +7,6 @@ package datapath
 
 import (
 	"crypto/sha256"
-	"encoding/base32"
 	"encoding/binary"
 	"hash/fnv"
 	"net"
@@ -92,8 +91,15 @@ type Link struct {
 // hostLeg is the name of a host leg's end on the node: at most 15 characters. Eleven of them are 55 bits: for two of a node's pods to share a name takes
 // a hundred million pods at once.
 func (i Identity) hostLeg() string {
+	const alphabet, bits = "abcdefghijklmnopqrstuvwxyz234567", 5 // base32's
 	sum := i.sum()
-	return LinkPrefix + base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").EncodeToString(sum[:])[:11]
+	name := []byte(LinkPrefix + "xxxxxxxxxxx")
+	rest := binary.BigEndian.Uint64(sum[:])
+	for at := len(LinkPrefix); at < len(name); at++ {
+		name[at] = alphabet[rest>>(64-bits)]
+		rest <<= bits
+	}
+	return string(name)
 }
 
 // macs of a host leg's ends. They are fixed at creation, or systemd's MACAddressPolicy changes them; and known, so that neighbours can be permanent.

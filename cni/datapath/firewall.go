@@ -47,11 +47,11 @@ type firewall struct {
 func (f firewall) fingerprint() string {
 	const version = "1"
 	var b strings.Builder
-	fmt.Fprintln(&b, version, f.ends.ipv4, f.ends.ipv6)
+	b.WriteString(version + " " + f.ends.ipv4.String() + " " + f.ends.ipv6.String() + "\n")
 	sorted := slices.Clone(f.forward)
 	slices.SortFunc(sorted, netip.Prefix.Compare)
 	for _, p := range slices.Compact(sorted) {
-		fmt.Fprintln(&b, p)
+		b.WriteString(p.String() + "\n")
 	}
 	sum := sha256.Sum256([]byte(b.String()))
 	return statePrefix + hex.EncodeToString(sum[:8])
@@ -87,7 +87,7 @@ func (f firewall) isCurrent() bool {
 		return false
 	}
 	defer s.close()
-	m := newMessage(unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_GETCHAIN, 0, "read the node's rules", unix.ENOENT)
+	m := newMessage(unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_GETCHAIN, 0, func() string { return "read the node's rules" }, unix.ENOENT)
 	m.AddRawData([]byte{unix.NFPROTO_INET, unix.NFNETLINK_V0, 0, 0})
 	m.AddRawData(nl.NewRtAttr(unix.NFTA_CHAIN_TABLE, nl.ZeroTerminated(tableName)).Serialize())
 	m.AddRawData(nl.NewRtAttr(unix.NFTA_CHAIN_NAME, nl.ZeroTerminated(f.fingerprint())).Serialize())

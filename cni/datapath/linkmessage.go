@@ -30,13 +30,13 @@ const (
 // The index is chosen here, not by the kernel: a kernel that is asked for a name alone looks for it among the node's links first, and refuses when the
 // node has an eth0 of its own.
 func newIPVlan(i Identity, master link, mtu int, namespace *Namespace) *message {
-	m := newMessage(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, fmt.Sprintf("add ipvlan %s on %s", i.Name, master.Name))
+	m := newMessage(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, func() string { return fmt.Sprintf("add ipvlan %s on %s", i.Name, master.Name) })
 	m.AddData(indexed(i.index()))
 	m.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(i.Name)))
 	m.AddData(nl.NewRtAttr(unix.IFLA_LINK, nl.Uint32Attr(uint32(master.index))))
 	m.AddData(nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(mtu))))
 	m.AddData(nl.NewRtAttr(unix.IFLA_GROUP, nl.Uint32Attr(i.group())))
-	m.AddData(nl.NewRtAttr(unix.IFLA_NET_NS_FD, nl.Uint32Attr(uint32(namespace.file.Fd()))))
+	m.AddData(nl.NewRtAttr(unix.IFLA_NET_NS_FD, nl.Uint32Attr(uint32(namespace.fd))))
 	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
 	info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated(kindIPVlan))
 	info.AddRtAttr(nl.IFLA_INFO_DATA, nil).AddRtAttr(nl.IFLA_IPVLAN_MODE, nl.Uint16Attr(modeL2))
@@ -47,7 +47,7 @@ func newIPVlan(i Identity, master link, mtu int, namespace *Namespace) *message 
 // newPair makes the host leg: its end on the node here, its peer in the pod's namespace.
 func newPair(i Identity, mtu int, namespace *Namespace) *message {
 	nodeMAC, podMAC := i.macs()
-	m := newMessage(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, "add host leg "+i.hostLeg())
+	m := newMessage(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, func() string { return "add host leg " + i.hostLeg() })
 	m.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
 	m.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(i.hostLeg())))
 	m.AddData(nl.NewRtAttr(unix.IFLA_ADDRESS, nodeMAC))
@@ -59,14 +59,14 @@ func newPair(i Identity, mtu int, namespace *Namespace) *message {
 	peer.AddRtAttr(unix.IFLA_ADDRESS, podMAC)
 	peer.AddRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(mtu)))
 	peer.AddRtAttr(unix.IFLA_GROUP, nl.Uint32Attr(i.group()))
-	peer.AddRtAttr(unix.IFLA_NET_NS_FD, nl.Uint32Attr(uint32(namespace.file.Fd())))
+	peer.AddRtAttr(unix.IFLA_NET_NS_FD, nl.Uint32Attr(uint32(namespace.fd)))
 	m.AddData(info)
 	return m
 }
 
 // noGeneratedAddresses keeps the kernel from giving the link addresses of its own. A kernel without IPv6 does not know the attribute.
 func noGeneratedAddresses(l link) *message {
-	m := newMessage(unix.RTM_SETLINK, 0, "switch off address generation of "+l.Name, unix.EAFNOSUPPORT, unix.EOPNOTSUPP)
+	m := newMessage(unix.RTM_SETLINK, 0, func() string { return "switch off address generation of " + l.Name }, unix.EAFNOSUPPORT, unix.EOPNOTSUPP)
 	m.AddData(indexed(l.index))
 	family := nl.NewRtAttr(unix.IFLA_AF_SPEC, nil)
 	family.AddRtAttr(unix.AF_INET6, nil).AddRtAttr(unix.IFLA_INET6_ADDR_GEN_MODE, nl.Uint8Attr(addressGenerationNone))
@@ -76,7 +76,7 @@ func noGeneratedAddresses(l link) *message {
 
 // linkUp brings the link up, with this MTU if it is not 0.
 func linkUp(l link, mtu int) *message {
-	m := newMessage(unix.RTM_NEWLINK, 0, "bring up "+l.Name)
+	m := newMessage(unix.RTM_NEWLINK, 0, func() string { return "bring up " + l.Name })
 	info := indexed(l.index)
 	info.Flags = unix.IFF_UP
 	info.Change = unix.IFF_UP
@@ -95,7 +95,7 @@ func indexed(index int) *nl.IfInfomsg {
 
 // getLink asks for a link by name; its absence is no error.
 func getLink(name string) *message {
-	m := newMessage(unix.RTM_GETLINK, 0, "read link "+name, unix.ENODEV)
+	m := newMessage(unix.RTM_GETLINK, 0, func() string { return "read link " + name }, unix.ENODEV)
 	m.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
 	m.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name)))
 	m.AddData(withoutStatistics())
@@ -103,14 +103,14 @@ func getLink(name string) *message {
 }
 
 func getLinkByIndex(index int) *message {
-	m := newMessage(unix.RTM_GETLINK, 0, fmt.Sprintf("read link %d", index), unix.ENODEV)
+	m := newMessage(unix.RTM_GETLINK, 0, func() string { return fmt.Sprintf("read link %d", index) }, unix.ENODEV)
 	m.AddData(indexed(index))
 	m.AddData(withoutStatistics())
 	return m
 }
 
 func listLinks() *message {
-	m := newMessage(unix.RTM_GETLINK, 0, "list links")
+	m := newMessage(unix.RTM_GETLINK, 0, func() string { return "list links" })
 	m.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
 	m.AddData(withoutStatistics())
 	return m
@@ -123,7 +123,7 @@ func withoutStatistics() *nl.RtAttr {
 }
 
 func deleteLink(name string) *message {
-	m := newMessage(unix.RTM_DELLINK, 0, "delete link "+name, unix.ENODEV)
+	m := newMessage(unix.RTM_DELLINK, 0, func() string { return "delete link " + name }, unix.ENODEV)
 	m.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
 	m.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name)))
 	return m
@@ -131,7 +131,7 @@ func deleteLink(name string) *message {
 
 // deleteGroup deletes all links of an interface's group, waiting for RCU once.
 func deleteGroup(i Identity) *message {
-	m := newMessage(unix.RTM_DELLINK, 0, "delete the links of "+i.Name, unix.ENODEV)
+	m := newMessage(unix.RTM_DELLINK, 0, func() string { return "delete the links of " + i.Name }, unix.ENODEV)
 	m.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
 	m.AddData(nl.NewRtAttr(unix.IFLA_GROUP, nl.Uint32Attr(i.group())))
 	return m

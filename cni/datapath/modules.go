@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"slices"
 
 	"github.com/google/nftables"
@@ -35,11 +34,11 @@ type trial struct {
 }
 
 func (t *trial) run() error {
-	file, err := os.Open(threadNamespace)
+	fd, err := unix.Open(threadNamespace, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
-	here := &Namespace{Path: threadNamespace, file: file}
+	here := &Namespace{Path: threadNamespace, fd: fd}
 	defer here.Close()
 	if t.socket, err = openSocket(); err != nil {
 		return err

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"runtime"
 
@@ -20,7 +19,7 @@ import (
 type Namespace struct {
 	Path  string
 	Inode uint64
-	file  *os.File
+	fd    int
 }
 
 // OpenNamespace opens the network namespace at path. The error is a *NamespaceError.
@@ -34,7 +33,7 @@ func OpenNamespace(path string) (*Namespace, error) {
 		gone := errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR)
 		return nil, &NamespaceError{Path: path, Reason: fmt.Sprintf("cannot be opened: %v", err), Gone: gone, Err: err}
 	}
-	n := &Namespace{Path: path, file: os.NewFile(uintptr(fd), path)}
+	n := &Namespace{Path: path, fd: fd} // not a file of package os, which would be made known to the scheduler's poller
 	if err := n.identify(); err != nil {
 		n.Close()
 		return nil, err
@@ -44,20 +43,19 @@ func OpenNamespace(path string) (*Namespace, error) {
 
 // identify checks that the file is another network namespace than the calling thread's.
 func (n *Namespace) identify() error {
-	fd := int(n.file.Fd())
 	var system unix.Statfs_t
-	if err := unix.Fstatfs(fd, &system); err != nil {
+	if err := unix.Fstatfs(n.fd, &system); err != nil {
 		return &NamespaceError{Path: n.Path, Reason: fmt.Sprintf("cannot be inspected: %v", err), Err: err}
 	}
 	var stat unix.Stat_t
-	if err := unix.Fstat(fd, &stat); err != nil {
+	if err := unix.Fstat(n.fd, &stat); err != nil {
 		return &NamespaceError{Path: n.Path, Reason: fmt.Sprintf("cannot be inspected: %v", err), Err: err}
 	}
 	if system.Type != unix.NSFS_MAGIC {
 		gone := stat.Mode&unix.S_IFMT == unix.S_IFREG && stat.Size == 0
 		return &NamespaceError{Path: n.Path, Reason: "is a file, not a namespace: the sandbox is gone, or the path is wrong", Gone: gone}
 	}
-	kind, err := unix.IoctlRetInt(fd, unix.NS_GET_NSTYPE)
+	kind, err := unix.IoctlRetInt(n.fd, unix.NS_GET_NSTYPE)
 	if err != nil || kind != unix.CLONE_NEWNET {
 		return &NamespaceError{Path: n.Path, Reason: "is a namespace, but not of the network", Err: err}
 	}
@@ -82,12 +80,12 @@ func ownNamespace() (uint64, error) {
 }
 
 // Close lets go of the namespace.
-func (n *Namespace) Close() { _ = n.file.Close() }
+func (n *Namespace) Close() { _ = unix.Close(n.fd) }
 
 // do runs fn on a thread in the namespace.
 func (n *Namespace) do(fn func() error) error {
 	return elsewhere(func() error {
-		if err := unix.Setns(int(n.file.Fd()), unix.CLONE_NEWNET); err != nil {
+		if err := unix.Setns(n.fd, unix.CLONE_NEWNET); err != nil {
 			return fmt.Errorf("enter network namespace %s: %w", n.Path, err)
 		}
 		return nil
@@ -97,34 +95,23 @@ func (n *Namespace) do(fn func() error) error {
 // threadNamespace is the calling thread's network namespace.
 const threadNamespace = "/proc/thread-self/ns/net"
 
-// elsewhere runs fn on a thread that enter brings into another network namespace. The thread goes back then: the runtime cannot end a process's first
-// thread, which would hold the namespace as long as the process lives. One that cannot go back is not used for anything else.
+// elsewhere runs fn on the caller's thread, which enter brings into another network namespace, and brings the thread back. It panics if that fails: whoever
+// went on would take another namespace for the node's.
 func elsewhere(enter, fn func() error) error {
-	result := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		back, err := away(enter, fn)
-		if back {
-			runtime.UnlockOSThread()
-		}
-		result <- err
-	}()
-	return <-result
-}
-
-// away says whether the thread is back where it was.
-func away(enter, fn func() error) (back bool, err error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	home, err := unix.Open(threadNamespace, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return true, fmt.Errorf("open the node's network namespace: %w", err)
+		return fmt.Errorf("open the node's network namespace: %w", err)
 	}
 	defer func() { _ = unix.Close(home) }()
 	if err := enter(); err != nil {
-		return true, err
+		return err
 	}
-	err = fn()
-	if stays := unix.Setns(home, unix.CLONE_NEWNET); stays != nil {
-		return false, errors.Join(err, fmt.Errorf("go back to the node's network namespace: %w", stays))
-	}
-	return true, err
+	defer func() {
+		if err := unix.Setns(home, unix.CLONE_NEWNET); err != nil {
+			panic(fmt.Sprintf("go back to the node's network namespace: %v", err))
+		}
+	}()
+	return fn()
 }

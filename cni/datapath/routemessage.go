@@ -27,7 +27,7 @@ func familyOf(a netip.Addr) int {
 
 // addAddress gives a link an address which does not wait for duplicate address detection.
 func addAddress(l link, p netip.Prefix) *message {
-	m := newMessage(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, fmt.Sprintf("add address %s to %s", p, l.Name), unix.EEXIST)
+	m := newMessage(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, func() string { return fmt.Sprintf("add address %s to %s", p, l.Name) }, unix.EEXIST)
 	m.AddData(addressHeader(l, p))
 	m.AddData(nl.NewRtAttr(unix.IFA_LOCAL, p.Addr().AsSlice()))
 	if p.Addr().Is4() {
@@ -40,7 +40,7 @@ func addAddress(l link, p netip.Prefix) *message {
 }
 
 func deleteAddress(l link, p netip.Prefix) *message {
-	m := newMessage(unix.RTM_DELADDR, 0, fmt.Sprintf("remove address %s from %s", p, l.Name), unix.EADDRNOTAVAIL)
+	m := newMessage(unix.RTM_DELADDR, 0, func() string { return fmt.Sprintf("remove address %s from %s", p, l.Name) }, unix.EADDRNOTAVAIL)
 	m.AddData(addressHeader(l, p))
 	m.AddData(nl.NewRtAttr(unix.IFA_LOCAL, p.Addr().AsSlice()))
 	return m
@@ -67,7 +67,7 @@ func broadcast(p netip.Prefix) []byte {
 
 // listAddresses of a namespace. The kernel's own filter by link is newer than the kernels that we run on.
 func listAddresses() *message {
-	m := newMessage(unix.RTM_GETADDR, 0, "list addresses")
+	m := newMessage(unix.RTM_GETADDR, 0, func() string { return "list addresses" })
 	m.AddData(nl.NewIfAddrmsg(unix.AF_UNSPEC))
 	return m
 }
@@ -145,7 +145,7 @@ func (r route) String() string {
 }
 
 func setRoute(r route) *message {
-	m := newMessage(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, "add "+r.String())
+	m := newMessage(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, func() string { return "add " + r.String() })
 	header := nl.NewRtMsg()
 	header.Family = uint8(familyOf(r.destination.Addr()))
 	header.Dst_len = uint8(r.destination.Bits())
@@ -174,7 +174,7 @@ func setRoute(r route) *message {
 }
 
 func listRoutes(family int) *message {
-	m := newMessage(unix.RTM_GETROUTE, 0, "list routes")
+	m := newMessage(unix.RTM_GETROUTE, 0, func() string { return "list routes" })
 	header := &nl.RtMsg{}
 	header.Family = uint8(family)
 	m.AddData(header)
@@ -238,7 +238,7 @@ func (r rule) String() string {
 }
 
 func addRule(r rule) *message {
-	m := newMessage(unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, "add "+r.String(), unix.EEXIST)
+	m := newMessage(unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, func() string { return "add " + r.String() }, unix.EEXIST)
 	header := &nl.RtMsg{}
 	header.Family = uint8(r.family)
 	header.Type = unix.RTN_UNICAST // FR_ACT_TO_TBL
@@ -257,12 +257,13 @@ func deleteRule(r rule) *message {
 	m := addRule(r)
 	m.Type = unix.RTM_DELRULE
 	m.Flags = unix.NLM_F_REQUEST
-	m.what, m.fine = "remove "+r.String(), []unix.Errno{unix.ENOENT, unix.EAFNOSUPPORT} // the latter of a kernel without IPv6
+	m.what = func() string { return "remove " + r.String() }
+	m.fine = []unix.Errno{unix.ENOENT, unix.EAFNOSUPPORT} // the latter of a kernel without IPv6
 	return m
 }
 
 func listRules(family int) *message {
-	m := newMessage(unix.RTM_GETRULE, 0, "list routing rules")
+	m := newMessage(unix.RTM_GETRULE, 0, func() string { return "list routing rules" })
 	header := &nl.RtMsg{}
 	header.Family = uint8(family)
 	m.AddData(header)
@@ -296,7 +297,7 @@ type neighbour struct {
 const sizeofNeighbour = 12 // struct ndmsg
 
 func setNeighbour(n neighbour, mac net.HardwareAddr) *message {
-	m := newMessage(unix.RTM_NEWNEIGH, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, fmt.Sprintf("add neighbour %s", n.address))
+	m := newMessage(unix.RTM_NEWNEIGH, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, func() string { return fmt.Sprintf("add neighbour %s", n.address) })
 	m.AddRawData(neighbourHeader(familyOf(n.address), n.index, unix.NUD_PERMANENT))
 	m.AddRawData(nl.NewRtAttr(unix.NDA_DST, n.address.AsSlice()).Serialize())
 	m.AddRawData(nl.NewRtAttr(unix.NDA_LLADDR, mac).Serialize())
@@ -312,7 +313,7 @@ func neighbourHeader(family, index int, state uint16) []byte {
 }
 
 func listNeighbours(index int) *message {
-	m := newMessage(unix.RTM_GETNEIGH, 0, "list neighbours")
+	m := newMessage(unix.RTM_GETNEIGH, 0, func() string { return "list neighbours" })
 	m.AddRawData(neighbourHeader(unix.AF_UNSPEC, 0, 0))
 	m.AddRawData(nl.NewRtAttr(unix.NDA_IFINDEX, nl.Uint32Attr(uint32(index))).Serialize())
 	return m

@@ -19,15 +19,15 @@ import (
 // message is a request to the kernel.
 type message struct {
 	*nl.NetlinkRequest
-	// what it does, for errors: "add route …".
-	what string
+	// what it does, for errors, which alone ask for it: "add route …".
+	what func() string
 	// fine lists results that are as good as success.
 	fine []unix.Errno
 	// module of the kernel that it needs, if that may be missing.
 	module string
 }
 
-func newMessage(kind, flags int, what string, fine ...unix.Errno) *message {
+func newMessage(kind, flags int, what func() string, fine ...unix.Errno) *message {
 	return &message{NetlinkRequest: nl.NewNetlinkRequest(kind, flags), what: what, fine: fine}
 }
 
@@ -111,14 +111,14 @@ func (s *socket) exchange(messages []*message) ([][]byte, error) {
 		out = append(out, m.Serialize()...)
 	}
 	if err := s.send(out); err != nil {
-		return nil, fmt.Errorf("%s: %w", messages[0].what, err)
+		return nil, fmt.Errorf("%s: %w", messages[0].what(), err)
 	}
 	answers := make([][]byte, len(messages))
 	var failed *MessageError
 	for left := len(messages); left > 0; {
 		parts, err := s.receive()
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", messages[0].what, err)
+			return nil, fmt.Errorf("%s: %w", messages[0].what(), err)
 		}
 		for _, part := range parts {
 			i := int(part.Header.Seq - first)
@@ -149,7 +149,7 @@ func result(part syscall.NetlinkMessage, m *message) *MessageError {
 	if errno == 0 || slices.Contains(m.fine, errno) {
 		return nil
 	}
-	refusal := &MessageError{What: m.what, Errno: errno, Text: text(part)}
+	refusal := &MessageError{What: m.what(), Errno: errno, Text: text(part)}
 	if errno == unix.ENOENT || errno == unix.EOPNOTSUPP {
 		refusal.Module = m.module
 	}
@@ -187,7 +187,7 @@ func (s *socket) dump(m *message) ([][]byte, error) {
 			return list, err
 		}
 	}
-	return nil, fmt.Errorf("%s: the list changed during each of %d readings", m.what, tries)
+	return nil, fmt.Errorf("%s: the list changed during each of %d readings", m.what(), tries)
 }
 
 func (s *socket) dumpOnce(m *message) (list [][]byte, whole bool, err error) {
@@ -195,13 +195,13 @@ func (s *socket) dumpOnce(m *message) (list [][]byte, whole bool, err error) {
 	m.Seq = s.sequence
 	m.Flags |= unix.NLM_F_DUMP
 	if err := s.send(m.Serialize()); err != nil {
-		return nil, false, fmt.Errorf("%s: %w", m.what, err)
+		return nil, false, fmt.Errorf("%s: %w", m.what(), err)
 	}
 	whole = true
 	for {
 		parts, err := s.receive()
 		if err != nil {
-			return nil, false, fmt.Errorf("%s: %w", m.what, err)
+			return nil, false, fmt.Errorf("%s: %w", m.what(), err)
 		}
 		for _, part := range parts {
 			if part.Header.Seq != m.Seq {

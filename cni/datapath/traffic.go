@@ -14,7 +14,7 @@ import (
 // guard sets the filters on the node's interface. The pod's own is there, and neither up nor has it an address. The filters that all pods share are made
 // anew by the first one and when ADD is repeated; else it is enough, and quicker, that they are there.
 func (a *application) guard() error {
-	filters := a.want().node.filters
+	filters := a.endpoint.metadataFilters(a.links.master.index)
 	if len(filters) == 0 {
 		return nil
 	}

@@ -35,7 +35,7 @@ const (
 
 // newLimiter makes the link through which goes what the pod receives, in the namespace of the socket.
 func newLimiter(i Identity) *message {
-	m := newMessage(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, "add "+i.limiter())
+	m := newMessage(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, func() string { return "add " + i.limiter() })
 	m.module = "ifb"
 	info := indexed(i.limiterIndex())
 	info.Flags, info.Change = unix.IFF_UP, unix.IFF_UP
@@ -48,7 +48,7 @@ func newLimiter(i Identity) *message {
 	return m
 }
 
-func trafficMessage(kind, flags int, header nl.TcMsg, what string, fine ...unix.Errno) *message {
+func trafficMessage(kind, flags int, header nl.TcMsg, what func() string, fine ...unix.Errno) *message {
 	m := newMessage(kind, flags, what, fine...)
 	m.AddData(&header)
 	return m
@@ -62,7 +62,7 @@ func named(m *message, kind, module string) {
 // addFilterPoint makes a place for filters on a link, in both directions. Whose it is does not matter.
 func addFilterPoint(index int) *message {
 	m := trafficMessage(unix.RTM_NEWQDISC, unix.NLM_F_CREATE|unix.NLM_F_EXCL, nl.TcMsg{Ifindex: int32(index), Handle: clsact &^ 0xffff, Parent: clsact},
-		"prepare traffic control", unix.EEXIST)
+		func() string { return "prepare traffic control" }, unix.EEXIST)
 	named(m, kindClsact, "sch_ingress")
 	return m
 }
@@ -70,13 +70,13 @@ func addFilterPoint(index int) *message {
 // deleteFilterPoint removes the place, with all filters there.
 func deleteFilterPoint(index int) *message {
 	return trafficMessage(unix.RTM_DELQDISC, 0, nl.TcMsg{Ifindex: int32(index), Handle: clsact &^ 0xffff, Parent: clsact},
-		"remove traffic control", unix.ENOENT, unix.EINVAL, unix.ENODEV)
+		func() string { return "remove traffic control" }, unix.ENOENT, unix.EINVAL, unix.ENODEV)
 }
 
 // setShaper makes or changes the root queue of a link.
 func setShaper(s shaper) *message {
 	const handle, ethernet = 1 << 16, 1 // 1:, TC_LINKLAYER_ETHERNET
-	m := trafficMessage(unix.RTM_NEWQDISC, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, nl.TcMsg{Ifindex: int32(s.index), Handle: handle, Parent: root}, "set "+s.String())
+	m := trafficMessage(unix.RTM_NEWQDISC, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, nl.TcMsg{Ifindex: int32(s.index), Handle: handle, Parent: root}, func() string { return "set " + s.String() })
 	named(m, kindTBF, "sch_tbf")
 	parameters := nl.TcTbfQopt{Limit: s.queue}
 	parameters.Rate.Linklayer = ethernet
@@ -93,11 +93,11 @@ func setShaper(s shaper) *message {
 
 // deleteShaper gives a link its usual queue again.
 func deleteShaper(index int) *message {
-	return trafficMessage(unix.RTM_DELQDISC, 0, nl.TcMsg{Ifindex: int32(index), Parent: root}, "remove a limit", unix.ENOENT, unix.EINVAL)
+	return trafficMessage(unix.RTM_DELQDISC, 0, nl.TcMsg{Ifindex: int32(index), Parent: root}, func() string { return "remove a limit" }, unix.ENOENT, unix.EINVAL)
 }
 
 func listQueues() *message {
-	return trafficMessage(unix.RTM_GETQDISC, 0, nl.TcMsg{}, "list queues")
+	return trafficMessage(unix.RTM_GETQDISC, 0, nl.TcMsg{}, func() string { return "list queues" })
 }
 
 // parseShaper reads a token bucket filter; false for other queues.
@@ -128,7 +128,7 @@ func (f filter) header() nl.TcMsg {
 
 // setFilter makes or changes a filter.
 func setFilter(f filter) *message {
-	m := trafficMessage(unix.RTM_NEWTFILTER, unix.NLM_F_CREATE, f.header(), "add "+f.String())
+	m := trafficMessage(unix.RTM_NEWTFILTER, unix.NLM_F_CREATE, f.header(), func() string { return "add " + f.String() })
 	if f.chain != 0 {
 		m.AddData(nl.NewRtAttr(attributeChain, nl.Uint32Attr(f.chain)))
 	}
@@ -194,7 +194,7 @@ func keepFilter(f filter) *message {
 
 // setLoadedFilter makes or changes a filter whose program has a descriptor.
 func setLoadedFilter(f filter, program int) *message {
-	m := trafficMessage(unix.RTM_NEWTFILTER, unix.NLM_F_CREATE, f.header(), "add "+f.String())
+	m := trafficMessage(unix.RTM_NEWTFILTER, unix.NLM_F_CREATE, f.header(), func() string { return "add " + f.String() })
 	named(m, kindBPF, "cls_bpf")
 	options := nl.NewRtAttr(nl.TCA_OPTIONS, nil)
 	options.AddRtAttr(nl.TCA_BPF_FD, nl.Uint32Attr(uint32(program)))
@@ -228,7 +228,7 @@ func addAction(list *nl.RtAttr, kind string, attribute int, verdict uint32, para
 
 // deleteFilter is no error where the link, its filters or this one are gone. Without a handle it deletes all of the chain and priority.
 func deleteFilter(f filter) *message {
-	m := trafficMessage(unix.RTM_DELTFILTER, 0, f.header(), "remove a filter", unix.ENOENT, unix.EINVAL, unix.ENODEV, unix.EOPNOTSUPP)
+	m := trafficMessage(unix.RTM_DELTFILTER, 0, f.header(), func() string { return "remove a filter" }, unix.ENOENT, unix.EINVAL, unix.ENODEV, unix.EOPNOTSUPP)
 	if f.chain != 0 {
 		m.AddData(nl.NewRtAttr(attributeChain, nl.Uint32Attr(f.chain)))
 	}
@@ -236,7 +236,7 @@ func deleteFilter(f filter) *message {
 }
 
 func listFilters(index int, parent uint32) *message {
-	return trafficMessage(unix.RTM_GETTFILTER, 0, nl.TcMsg{Ifindex: int32(index), Parent: parent}, "list filters", unix.EINVAL, unix.ENOENT)
+	return trafficMessage(unix.RTM_GETTFILTER, 0, nl.TcMsg{Ifindex: int32(index), Parent: parent}, func() string { return "list filters" }, unix.EINVAL, unix.ENOENT)
 }
 
 // parseFilter reads a filter of one of our kinds; false for others.
