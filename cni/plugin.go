@@ -97,9 +97,7 @@ func (p *Plugin) after(step string) error {
 
 // withStore calls fn while the store is locked.
 func (p *Plugin) withStore(fn func(s *ipam.Store) error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), lockTimeout)
-	defer cancel()
-	store, err := ipam.Open(ctx, p.storeOptions())
+	store, err := ipam.Open(context.Background(), p.storeOptions())
 	if err != nil {
 		return err
 	}
@@ -111,7 +109,7 @@ func (p *Plugin) withStore(fn func(s *ipam.Store) error) error {
 }
 
 func (p *Plugin) storeOptions() ipam.Options {
-	return ipam.Options{Folder: p.Folder, Found: Found, Log: p.log, Now: p.Now}
+	return ipam.Options{Folder: p.Folder, Found: Found, Log: p.log, Now: p.Now, Patience: lockTimeout}
 }
 
 func (p *Plugin) log(message string) { fmt.Fprintln(p.Log, "underlay:", message) }

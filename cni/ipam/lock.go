@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,15 +25,16 @@ type lock struct {
 	fd int
 }
 
-// acquire takes the lock at path, waiting until ctx ends. Waiting is done by the kernel, first come first served, not by polling.
-func acquire(ctx context.Context, path string) (*lock, error) {
+// acquire takes the lock at path, waiting until ctx or the patience, if it is not 0, ends. Waiting is done by the kernel, first come first served, not by
+// polling.
+func acquire(ctx context.Context, path string, patience time.Duration) (*lock, error) {
 	for {
 		// Not os.OpenFile: it would try to make the file known to the scheduler's poller, six system calls for nothing.
 		fd, err := unix.Open(path, unix.O_RDWR|unix.O_CREAT|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
 		if err != nil {
 			return nil, explain("open the lock of the allocation store", path, err)
 		}
-		if err := flock(ctx, fd, path); err != nil {
+		if err := flock(ctx, fd, path, patience); err != nil {
 			return nil, err
 		}
 		same, err := stillNames(path, fd)
@@ -51,8 +53,8 @@ func (l *lock) release() error {
 	return unix.Close(l.fd)
 }
 
-// flock locks a file. After an error the file is closed: when ctx ends first, as soon as the kernel grants the lock.
-func flock(ctx context.Context, fd int, path string) error {
+// flock locks a file. After an error the file is closed: when waiting ends first, as soon as the kernel grants the lock.
+func flock(ctx context.Context, fd int, path string, patience time.Duration) error {
 	err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
 	if err == nil {
 		return nil
@@ -60,6 +62,11 @@ func flock(ctx context.Context, fd int, path string) error {
 	if !errors.Is(err, unix.EWOULDBLOCK) {
 		_ = unix.Close(fd)
 		return explain("lock the allocation store", path, err)
+	}
+	if patience > 0 { // a timer only here: it costs a process its first look for work on other threads
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, patience)
+		defer cancel()
 	}
 	granted := make(chan error, 1)
 	go func() { granted <- flockBlocking(fd) }()

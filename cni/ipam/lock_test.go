@@ -60,7 +60,7 @@ func TestLockOfAFolderMadeAgain(t *testing.T) {
 		}
 	}
 	path := filepath.Join(folder, "lock")
-	first, err := acquire(t.Context(), path)
+	first, err := acquire(t.Context(), path, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func TestLockOfAFolderMadeAgain(t *testing.T) {
 	}
 	second := make(chan *lock)
 	go func() {
-		l, err := acquire(context.Background(), path) // waits for the old file, or finds the new one: either way it ends with the new one
+		l, err := acquire(context.Background(), path, 0) // waits for the old file, or finds the new one: either way it ends with the new one
 		if err != nil {
 			t.Error(err)
 		}

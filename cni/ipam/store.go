@@ -34,6 +34,8 @@ type Options struct {
 	Now func() time.Duration
 	// BootID of the kernel; read from /proc if empty.
 	BootID string
+	// Patience is how long Open waits at most; 0 for as long as its context lasts. A timer begins only where somebody else has the lock.
+	Patience time.Duration
 }
 
 // Found is an address that a live network namespace holds.
@@ -58,7 +60,7 @@ type Store struct {
 	file *os.File
 }
 
-// Open locks the store, waiting until ctx ends, and opens it. Hold it for milliseconds: every ADD and DEL of the node waits.
+// Open locks the store, waiting until ctx or the patience ends, and opens it. Hold it for milliseconds: every ADD and DEL of the node waits.
 func Open(ctx context.Context, options Options) (*Store, error) {
 	if options.Found == nil {
 		return nil, errors.New("the allocation store needs to know how to find the addresses of live namespaces")
@@ -76,12 +78,12 @@ func Open(ctx context.Context, options Options) (*Store, error) {
 		}
 		options.BootID = id
 	}
-	l, err := acquire(ctx, lockPath(options.Folder))
+	l, err := acquire(ctx, lockPath(options.Folder), options.Patience)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := os.MkdirAll(options.Folder, 0o700); err != nil {
 			return nil, explain("make the allocation store's folder", options.Folder, err)
 		}
-		l, err = acquire(ctx, lockPath(options.Folder))
+		l, err = acquire(ctx, lockPath(options.Folder), options.Patience)
 	}
 	if err != nil {
 		return nil, err
