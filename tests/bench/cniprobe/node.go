@@ -99,6 +99,10 @@ func makeUplink() error {
 		if err != nil {
 			return err
 		}
+		// Else what the kernel has of the link's own address changes some seconds later, while floor compares states of the node.
+		if err := os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/accept_dad", []byte("0"), 0); err != nil {
+			return err
+		}
 		if err := netlink.LinkSetUp(link); err != nil {
 			return err
 		}
