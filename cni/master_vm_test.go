@@ -13,11 +13,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/containernetworking/cni/pkg/types"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/underlay-dev/kubectl-underlay/cni"
+	"github.com/underlay-dev/kubectl-underlay/cni/datapath"
 	"github.com/underlay-dev/kubectl-underlay/cni/nodefile"
 	"github.com/underlay-dev/kubectl-underlay/tests/fabric"
 )
@@ -160,4 +163,37 @@ func TestMasterChanges(t *testing.T) {
 	must(t, p.del())
 	n.wantStore(t, 0)
 	wantLinks(t, n.Namespace, "ens5", "enp7s0")
+}
+
+// TestFirstPods lets a pod come while another one is the first on the node's interface since boot: it waits until all that they share is there. Later ones
+// wait for nobody.
+func TestFirstPods(t *testing.T) {
+	w := newWorld(t)
+	n := w.addNode(t, "master", primary("a"), master())
+	must(t, os.MkdirAll(n.plugin.Folder, 0o700))
+	folder, err := os.Open(n.plugin.Folder)
+	must(t, err)
+	defer folder.Close()
+	must(t, unix.Flock(int(folder.Fd()), unix.LOCK_EX))
+	prepared := make(chan struct{}, 8)
+	n.plugin.After = func(step string) error {
+		if step == datapath.StepMaster {
+			prepared <- struct{}{}
+		}
+		return nil
+	}
+	early, added := n.newPod(t, "ens6"), make(chan error, 1)
+	go func() { added <- early.add(t) }()
+	select {
+	case <-prepared:
+		t.Error("it did not wait for the one that prepares the interface")
+	case err := <-added:
+		t.Fatalf("it ended ahead of the one that prepares the interface: %v", err)
+	case <-time.After(time.Second):
+	}
+	must(t, unix.Flock(int(folder.Fd()), unix.LOCK_UN))
+	must(t, <-added)
+	must(t, early.check(t))
+	must(t, unix.Flock(int(folder.Fd()), unix.LOCK_EX))
+	must(t, n.addPod(t, "ens6").check(t))
 }

@@ -69,11 +69,11 @@ func (a *application) run() error {
 	if err := a.endpoint.validate(); err != nil {
 		return err
 	}
-	var err error
-	if a.links.master, err = a.master(a.endpoint.MAC); err != nil {
+	done, err := a.firstOrLater()
+	if err != nil {
 		return err
 	}
-	a.fresh = !a.links.master.remembered
+	defer done()
 	if a.mtu, err = a.prepareMaster(&a.links.master, a.endpoint.MTU, a.fresh); err != nil {
 		return err
 	}

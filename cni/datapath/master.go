@@ -42,6 +42,29 @@ func (d *Datapath) master(mac string) (link, error) {
 	return l, nil
 }
 
+// firstOrLater finds the node's interface. The first pod on it since boot prepares much for all: others, who may come by the hundred after a boot, wait
+// until it calls done, and find that there is nothing to do. They wait for the folder's lock, which nobody else takes.
+func (a *application) firstOrLater() (done func(), err error) {
+	done = func() {}
+	a.links.master, err = a.master(a.endpoint.MAC)
+	if err != nil || a.links.master.remembered {
+		return done, err
+	}
+	if fd, err := unix.Open(a.options.Folder, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err == nil { // else the hint cannot be written either
+		done = func() { _ = unix.Close(fd) }
+		for errors.Is(unix.Flock(fd, unix.LOCK_EX), unix.EINTR) {
+		}
+		delete(a.masters, a.endpoint.MAC)
+		a.links.master, err = a.master(a.endpoint.MAC)
+		if err != nil || a.links.master.remembered {
+			done()
+			return func() {}, err
+		}
+	}
+	a.fresh = true
+	return done, nil
+}
+
 // search looks at all links.
 func (d *Datapath) search(mac string) (link, error) {
 	found, err := d.links(func(l *link) bool { return l.carries(mac) })
