@@ -42,8 +42,8 @@ type NIC struct {
 
 // arguments returns QEMU's arguments. The agent's connection is descriptor 3, the taps are 4 and up.
 //
-// The machine has no fast string instructions (erms, fsrm; rep_good is the kernel's word for older ones). QEMU makes each of their iterations one by one: a
-// kernel which trusts them takes a hundred times as long to clear a page as any processor does, and half of a short process's time is that.
+// The machine has no fast string instructions (erms, fsrm; rep_good is the kernel's word for older ones). QEMU makes each of their steps one by one: with a
+// kernel that trusts them, half of the code that ran for a short process was clearing memory.
 func (c Config) arguments(kit Kit, initramfs, log string) []string {
 	args := []string{
 		"-machine", "q35", "-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max,-erms,-fsrm",

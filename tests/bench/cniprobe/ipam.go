@@ -66,6 +66,33 @@ func (b *bench) addresses(ctx context.Context, pairs int) error {
 	return nil
 }
 
+// growth measures our store of 60,000 addresses against our store of 16, both full but for one.
+func (b *bench) growth(_ context.Context, pairs int) error {
+	state := filepath.Join("/run", "ipam-growth")
+	full := func(count int) (*store, error) {
+		const first = "10.0.1.0"
+		file, err := poolFile(nodefile.IPv4, "10.0.0.0/16", first, count)
+		if err != nil {
+			return nil, err
+		}
+		s := &store{folder: filepath.Join(state, fmt.Sprint(count)), file: file}
+		return s, s.fill(netip.MustParseAddr(first), count-1)
+	}
+	large, err := full(60000)
+	if err != nil {
+		return err
+	}
+	small, err := full(16)
+	if err != nil {
+		return err
+	}
+	s, err := alternate("ipam-growth", pairs, large.once, small.once)
+	if err := errors.Join(err, os.RemoveAll(state)); err != nil {
+		return err
+	}
+	return s.print()
+}
+
 // poolFile is a node file with one pool.
 func poolFile(family nodefile.Family, subnet, first string, count int) (*nodefile.File, error) {
 	of := netip.MustParsePrefix(subnet)

@@ -39,7 +39,7 @@ func run(ctx context.Context, programs string, pairs int) error {
 	if err != nil {
 		return err
 	}
-	for _, measure := range []func(ctx context.Context, pairs int) error{b.start, b.addDel, b.floor, b.parallel, b.addresses} {
+	for _, measure := range []func(ctx context.Context, pairs int) error{b.start, b.addDel, b.floor, b.parallel, b.addresses, b.growth} {
 		if err := measure(ctx, pairs); err != nil {
 			return err
 		}
