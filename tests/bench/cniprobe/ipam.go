@@ -47,12 +47,8 @@ func (b *bench) addresses(ctx context.Context, pairs int) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
-		file, err := poolFile(c.family, c.subnet, c.first, c.count)
+		own, err := newStore(filepath.Join(state, "ours"), c.family, c.subnet, c.first, c.count, c.held)
 		if err != nil {
-			return err
-		}
-		own := &store{folder: filepath.Join(state, "ours"), file: file}
-		if err := own.fill(netip.MustParseAddr(c.first), c.held); err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
 		s, err := alternate(c.name, c.pairs, own.once, peer.once)
@@ -70,13 +66,7 @@ func (b *bench) addresses(ctx context.Context, pairs int) error {
 func (b *bench) growth(_ context.Context, pairs int) error {
 	state := filepath.Join("/run", "ipam-growth")
 	full := func(count int) (*store, error) {
-		const first = "10.0.1.0"
-		file, err := poolFile(nodefile.IPv4, "10.0.0.0/16", first, count)
-		if err != nil {
-			return nil, err
-		}
-		s := &store{folder: filepath.Join(state, fmt.Sprint(count)), file: file}
-		return s, s.fill(netip.MustParseAddr(first), count-1)
+		return newStore(filepath.Join(state, fmt.Sprint(count)), nodefile.IPv4, "10.0.0.0/16", "10.0.1.0", count, count-1)
 	}
 	large, err := full(60000)
 	if err != nil {
@@ -127,6 +117,16 @@ func poolFile(family nodefile.Family, subnet, first string, count int) (*nodefil
 type store struct {
 	folder string
 	file   *nodefile.File
+}
+
+// newStore makes one whose pool has count addresses from the first on, or all of the subnet if count is 0; some are held.
+func newStore(folder string, family nodefile.Family, subnet, first string, count, held int) (*store, error) {
+	file, err := poolFile(family, subnet, first, count)
+	if err != nil {
+		return nil, err
+	}
+	s := &store{folder: folder, file: file}
+	return s, s.fill(netip.MustParseAddr(first), held)
 }
 
 func (s *store) with(fn func(*ipam.Store) error) error {
