@@ -123,7 +123,10 @@ func (a *attachment) allocate() error {
 // apply makes the links. An address that somebody else uses on this node is set aside, and the next one taken.
 func (a *attachment) apply() (datapath.Endpoint, datapath.Links, error) {
 	for try := 0; ; try++ {
-		e := endpoint(a.node, a.allocation, identity(a.args), a.wishes)
+		e, err := endpoint(a.node, a.allocation, identity(a.args), a.wishes)
+		if err != nil {
+			return e, datapath.Links{}, err
+		}
 		made, err := a.links.Apply(a.namespace, e)
 		used, ok := errors.AsType[*datapath.AddressInUseError](err)
 		if !ok || try == replacements || is[*datapath.LeftoverError](err) {
@@ -156,24 +159,30 @@ func (a *attachment) giveBack(cause error) error {
 	return cause
 }
 
-// endpoint says what the datapath is to make of an allocation.
-func endpoint(node *nodefile.File, allocation ipam.Allocation, id datapath.Identity, w wishes) datapath.Endpoint {
+// endpoint says what the datapath is to make of an allocation. The error is of what the pod asks for.
+func endpoint(node *nodefile.File, allocation ipam.Allocation, id datapath.Identity, w wishes) (datapath.Endpoint, error) {
 	network := node.Network(allocation.Record.Network)
 	e := datapath.Endpoint{Identity: id, MAC: allocation.Interface.MAC, MTU: network.MTU, Primary: id.Name == primaryName, Bandwidth: w.limits}
 	e.BlockMetadata = network.MetadataService.Blocks(allocation.Record.Pod.Namespace)
 	for _, a := range allocation.Addresses {
 		e.Addresses = append(e.Addresses, datapath.Address{Prefix: a.Prefix, Gateway: a.Gateway})
 	}
-	e.Routes = w.routesOn(allocation.Addresses)
-	for _, r := range network.Routes {
-		if !slices.ContainsFunc(e.Routes, func(own datapath.Route) bool { return own.Destination == r.Destination }) {
-			e.Routes = append(e.Routes, datapath.Route{Destination: r.Destination, Gateway: r.Gateway})
+	routes, err := w.routesOn(e.Addresses, network)
+	for _, r := range routes {
+		if r.Destination.Bits() > 0 {
+			e.Routes = append(e.Routes, r)
+			continue
+		}
+		for i, a := range e.Addresses { // a default route takes the place of that by the pool's gateway
+			if a.Prefix.Addr().Is4() == r.Gateway.Is4() {
+				e.Addresses[i].Gateway = r.Gateway
+			}
 		}
 	}
 	if network.HostLeg.Enabled && e.Primary {
 		e.HostLeg = &datapath.HostLeg{Node: node.Node.Addresses, CIDRs: network.HostLeg.CIDRs, Forward: forward(node), Pods: node.HostLegPods(e.MAC)}
 	}
-	return e
+	return e, err
 }
 
 // forward lists what any host leg of the node may be used for.

@@ -97,8 +97,8 @@ func (p *Plugin) recorded(args *Call, c *config, w wishes, request ipam.Request)
 		if err != nil {
 			return err
 		}
-		e = endpoint(node, allocation, identity(args), w)
-		return nil
+		e, err = endpoint(node, allocation, identity(args), w)
+		return err
 	})
 	return e, differences, err
 }

@@ -92,7 +92,9 @@ type UnderlayNetworkSpec struct {
 	// +optional
 	HostAccess *HostAccess `json:"hostAccess,omitempty"`
 
-	// routes are added to each pod of this network.
+	// routes are added to each pod of this network that reaches their gateway: one in the subnet of the pod's address, or link-local.
+	// Of several to one destination the pod gets the first that it reaches, so that a network on several subnets can have one for each.
+	// A default route takes the place of that by the pool's gateway.
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=atomic
 	// +optional

@@ -11,6 +11,8 @@ import (
 	"hash/fnv"
 	"net"
 	"net/netip"
+
+	"github.com/underlay-dev/kubectl-underlay/internal/iprange"
 )
 
 // LinkPrefix starts the name of each host leg's end on the node, and of no other link.
@@ -52,8 +54,13 @@ type Endpoint struct {
 type Address struct {
 	// Prefix is the address with its subnet's mask.
 	Prefix netip.Prefix
-	// Gateway in the subnet, or link-local.
+	// Gateway of the default route: in the subnet, or link-local.
 	Gateway netip.Addr
+}
+
+// Reaches says whether the kernel takes routes by a gateway from what has the address.
+func (a Address) Reaches(gateway netip.Addr) bool {
+	return gateway != a.Prefix.Addr() && iprange.FromPrefix(a.Prefix).Reaches(gateway)
 }
 
 // Route inside a pod.

@@ -80,11 +80,11 @@ func (e *Endpoint) want(l links, node nodeAddresses) want {
 	return w
 }
 
-// route by the interface. The pool's gateway and link-local ones are said to be on the link, wherever the subnet lies: AWS's of IPv6 is. Of any other
-// gateway outside of the subnet the kernel says that it cannot be reached, which is better than a route into nowhere.
+// route by the interface. Link-local gateways are said to be on the link, wherever the subnet lies: AWS's of IPv6 is one. Of any other gateway outside of
+// the subnet the kernel says that it cannot be reached, which is better than a route into nowhere.
 func (e *Endpoint) route(a Address, destination netip.Prefix, gateway netip.Addr, table, index int) route {
 	return route{
-		destination: destination, via: gateway, onlink: !a.Prefix.Masked().Contains(gateway) && (gateway == a.Gateway || gateway.IsLinkLocalUnicast()),
+		destination: destination, via: gateway, onlink: !a.Prefix.Masked().Contains(gateway) && gateway.IsLinkLocalUnicast(),
 		source: a.Prefix.Addr(), table: table, metric: usualMetric(a.Prefix.Addr()), index: index,
 	}
 }

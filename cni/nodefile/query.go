@@ -65,7 +65,7 @@ func (f *File) Families(network string) []Family {
 // those that a subnet cannot give away: network and broadcast address, or the anycast address of the subnet's routers. Sorted, without overlaps.
 func (f *File) Usable(p *Pool) []iprange.Range {
 	holes := slices.Clone(p.Exclude)
-	holes = append(holes, reserved(p.Subnet)...)
+	holes = append(holes, iprange.FromPrefix(p.Subnet).Reserved()...)
 	holes = append(holes, iprange.Single(p.Gateway))
 	for _, a := range f.Node.Addresses {
 		holes = append(holes, iprange.Single(a))
@@ -95,18 +95,6 @@ func (f *File) HostLegPods(mac string) []netip.Prefix {
 		list = append(list, r.Prefixes()...)
 	}
 	return list
-}
-
-// reserved lists the addresses of a subnet that no host can have. RFC 3021 lets both of a /31 be hosts, RFC 6164 both of a /127.
-func reserved(subnet netip.Prefix) []iprange.Range {
-	if subnet.Bits() >= subnet.Addr().BitLen()-1 {
-		return nil
-	}
-	all := iprange.FromPrefix(subnet)
-	if subnet.Addr().Is4() {
-		return []iprange.Range{iprange.Single(all.First), iprange.Single(all.Last)}
-	}
-	return []iprange.Range{iprange.Single(all.First)}
 }
 
 // Allows says whether pods of a namespace may use the network.

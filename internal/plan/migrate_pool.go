@@ -127,7 +127,7 @@ func (m *migration) gateway(p *spiderPool, on *v1alpha1.Node, nic int) netip.Add
 	}
 	for _, s := range m.inv.Subnets {
 		if s.ID == on.Interfaces[nic].SubnetID {
-			if gateway := [...]netip.Addr{s.Gateway, s.IPv6Gateway}[p.fam]; gateway.IsValid() && mayRoute(p.subnet, gateway) {
+			if gateway := [...]netip.Addr{s.Gateway, s.IPv6Gateway}[p.fam]; gateway.IsValid() && p.subnet.Reaches(gateway) {
 				return gateway
 			}
 		}
@@ -154,7 +154,7 @@ func (m *migration) manualPool(n *v1alpha1.UnderlayNetwork, p *spiderPool, on *v
 func (m *migration) join(to *v1alpha1.UnderlayPool, p *spiderPool) {
 	ranges := iprange.Merge(append(parseRanges(to.Spec.Ranges), p.ips...))
 	holes := append(parseRanges(to.Spec.Exclude), append(slices.Clone(p.exclude), p.held...)...)
-	holes = append(holes, reserved(p.subnet)...)
+	holes = append(holes, p.subnet.Reserved()...)
 	if gateway, err := netip.ParseAddr(string(to.Spec.Gateway)); err == nil {
 		holes = append(holes, iprange.Single(gateway))
 	}

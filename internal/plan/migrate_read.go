@@ -200,7 +200,7 @@ func (m *migration) readPool(o *unstructured.Unstructured) error {
 		return err
 	}
 	if p.spec.Gateway != "" {
-		if p.gateway, err = netip.ParseAddr(p.spec.Gateway); err != nil || !mayRoute(subnet, p.gateway) {
+		if p.gateway, err = netip.ParseAddr(p.spec.Gateway); err != nil || !subnet.Reaches(p.gateway) {
 			return fmt.Errorf("spec.gateway: %q is not an address in %s", p.spec.Gateway, p.spec.Subnet)
 		}
 	}

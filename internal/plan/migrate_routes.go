@@ -68,7 +68,7 @@ func (p *spiderPool) routes() (out []v1alpha1.Route, why string) {
 			return nil, fmt.Sprintf("%q is not a CIDR without host bits", r.Dst)
 		case gatewayErr != nil || destination.Addr().Is4() != gateway.Is4():
 			return nil, fmt.Sprintf("the gateway of %s, %q, is no address of its family", r.Dst, r.Gw)
-		case gateway != p.gateway && !mayRoute(p.subnet, gateway):
+		case gateway != p.gateway && !p.subnet.Reaches(gateway):
 			return nil, fmt.Sprintf("the gateway %s of %s is not in the subnet %s", r.Gw, r.Dst, p.spec.Subnet)
 		}
 		out = append(out, v1alpha1.Route{Destination: v1alpha1.CIDR(destination.String()), Gateway: v1alpha1.Address(gateway.String())})

@@ -130,7 +130,7 @@ func (s *Site) unfit(p *v1alpha1.UnderlayPool) (Mistake, bool) {
 				fmt.Sprintf("add %s to spec.exclude", s.own[at].Addr)}, true
 		}
 	}
-	if held := within(reserved(subnet), usable); len(held) > 0 {
+	if held := within(subnet.Reserved(), usable); len(held) > 0 {
 		return Mistake{IDPoolHasReservedAddress, fmt.Sprintf("spec.ranges holds %s, which no host of subnet %s may have (the network's, broadcast or anycast address)",
 			held[0], p.Spec.Subnet), fmt.Sprintf("add %s to spec.exclude", held[0])}, true
 	}

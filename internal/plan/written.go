@@ -30,30 +30,13 @@ func manualSubnet(s v1alpha1.Subnet) *subnet {
 	for fam, gateway := range [...]netip.Addr{s.Gateway, s.IPv6Gateway} {
 		f := &out.families[fam]
 		f.gateway = ""
-		if !f.network.IsValid() || !gateway.IsValid() || !mayRoute(f.network, gateway) {
+		if !f.network.IsValid() || !gateway.IsValid() || !f.network.Reaches(gateway) {
 			continue
 		}
 		f.gateway = v1alpha1.Address(gateway.String())
-		f.reserved = iprange.Merge(append(reserved(f.network), iprange.Single(gateway)))
+		f.reserved = iprange.Merge(append(f.network.Reserved(), iprange.Single(gateway)))
 	}
 	return out
-}
-
-// mayRoute says whether hosts of a network can have the gateway, as the schema of a pool has it.
-func mayRoute(network iprange.Range, gateway netip.Addr) bool {
-	return network.Is4() == gateway.Is4() && (network.Contains(gateway) || gateway.Is6() && gateway.IsLinkLocalUnicast())
-}
-
-// reserved are the addresses of a subnet that no host may have: of IPv4 the network's own and the broadcast address, of
-// IPv6 the routers' anycast address (RFC 4291, 2.6.1). A subnet of two addresses or one has none (RFC 3021, RFC 6164).
-func reserved(subnet iprange.Range) []iprange.Range {
-	switch {
-	case subnet.Size() <= 2:
-		return nil
-	case subnet.Is4():
-		return []iprange.Range{iprange.Single(subnet.First), iprange.Single(subnet.Last)}
-	}
-	return []iprange.Range{iprange.Single(subnet.First)}
 }
 
 // needGateways leaves out addresses whose subnet does not say its gateway, and tells it once for each subnet.
