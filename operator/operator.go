@@ -198,7 +198,7 @@ func (o *operator) networks(w *world, outcomes []outcome, seen observation, atta
 	}
 	out := make([]networkFacts, 0, len(w.networks))
 	for network, live := range w.networks {
-		out = append(out, networkFacts{live: live, pools: pools[network], findings: o.last.findings["network/"+network],
+		out = append(out, networkFacts{live: live, pools: pools[network], findings: o.last.about(live, pools[network]),
 			failure: seen.failure, observed: o.last.observed, attachment: attachments[network], serviceCIDRs: services})
 	}
 	return out

@@ -4,6 +4,7 @@
 package operator
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -147,6 +148,22 @@ func (o *operator) think(ctx context.Context, w *world, seen observation) error 
 	}
 	o.last = t
 	return nil
+}
+
+// about a network: what the planner says, and of its routes where its pools are the user's, which are not planned.
+func (t *thought) about(network *v1alpha1.UnderlayNetwork, outcomes []*outcome) []plan.Finding {
+	findings := t.findings["network/"+network.Name]
+	if network.Spec.Provider != v1alpha1.ProviderManual || len(network.Spec.Routes) == 0 {
+		return findings
+	}
+	var pools []*v1alpha1.UnderlayPool
+	for _, p := range outcomes {
+		if p.live != nil {
+			pools = append(pools, p.live)
+		}
+	}
+	slices.SortFunc(pools, func(a, b *v1alpha1.UnderlayPool) int { return cmp.Compare(a.Name, b.Name) })
+	return slices.Concat(findings, plan.RoutesNotReached(network, pools))
 }
 
 // wanted are the networks that are not being deleted.

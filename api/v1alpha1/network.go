@@ -43,6 +43,7 @@ const (
 
 // UnderlayNetworkSpec is the user's intent: which interfaces of which nodes carry pods, and how.
 // +kubebuilder:validation:XValidation:rule="self.provider != 'Manual' || self.provisioning.mode != 'Manage'",message="mode Manage needs provider AWS: the pools of a Manual network are yours to write",fieldPath=".provisioning.mode"
+// +kubebuilder:validation:XValidation:rule="!has(self.routes) || self.routes.all(r, !isCIDR(r.destination) || (cidr(r.destination).ip().family() == 4 ? 'IPv4' : 'IPv6') in self.ipFamilies)",message="must all be of the network's ipFamilies",fieldPath=".routes"
 type UnderlayNetworkSpec struct {
 	// provider says where pools come from: AWS (derived from EC2) or Manual (you write them).
 	// +kubebuilder:default=AWS
@@ -205,7 +206,8 @@ type Route struct {
 	// +required
 	Destination CIDR `json:"destination"`
 
-	// gateway address.
+	// gateway in the subnet of pods, or link-local.
+	// +kubebuilder:validation:XValidation:rule="!isIP(self) || ip(self).isGlobalUnicast() || ip(self).isLinkLocalUnicast()",message="must be an address that a router can have"
 	// +required
 	Gateway Address `json:"gateway"`
 }

@@ -114,6 +114,7 @@ func planned() []Check {
 		pass(plan.IDNothingToPropose, "some interface carries addresses for pods", plan.Warning),
 		pass(plan.IDPrefixOutsideSubnet, "prefixes lie in their interface's subnet", plan.Error),
 		pass(plan.IDProviderMismatch, "networks and inventory are of one provider", plan.Warning),
+		{plan.IDRouteGatewayNotReached, "pods reach the gateways of their network's routes", plan.Warning, routeGatewayNotReached},
 		pass(plan.IDRouteNotExported, "an export to Spiderpool has the networks' routes", plan.Warning),
 		pass(plan.IDSubnetWithoutGateway, "subnets outside a cloud say their gateway", plan.Error),
 		pass(plan.IDSubnetWithoutFamily, "subnets have the families of their interfaces' addresses", plan.Error),

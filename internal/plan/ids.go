@@ -53,6 +53,8 @@ const (
 	IDPrefixOutsideSubnet = "prefix-outside-subnet"
 	// IDProviderMismatch: a network's pools come from another provider than the inventory's.
 	IDProviderMismatch = "provider-mismatch"
+	// IDRouteGatewayNotReached: pods do not get a route of their network, since its gateway is not on their subnet.
+	IDRouteGatewayNotReached = "route-gateway-not-reached"
 	// IDRouteNotExported: an export leaves out a route of a network which its format cannot say.
 	IDRouteNotExported = "route-not-exported"
 	// IDSubnetWithoutGateway: a subnet outside a cloud does not say its gateway, or says a wrong one.

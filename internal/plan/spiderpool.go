@@ -209,17 +209,27 @@ func (e *spiderExport) poolRoutes(name string, pool *v1alpha1.UnderlayPool, own 
 		return nil
 	}
 	var out []any
+	var lost []v1alpha1.Route
+	exported := map[v1alpha1.CIDR]bool{} // of several routes to one destination, the first that pods can use
 	for _, r := range e.routes[pool.Spec.NetworkName] {
 		gateway, err := netip.ParseAddr(string(r.Gateway))
 		switch {
-		case err != nil || gateway.Is4() != subnet.Is4():
+		case err != nil || gateway.Is4() != subnet.Is4() || exported[r.Destination]:
+			continue
 		case r.Gateway == pool.Spec.Gateway:
 			out = append(out, map[string]any{"dst": string(r.Destination), "gw": own})
 		case subnet.Contains(gateway):
 			out = append(out, map[string]any{"dst": string(r.Destination), "gw": string(r.Gateway)})
 		default:
-			lost := networkRoute{pool.Spec.NetworkName, r}
-			e.lost[lost] = append(e.lost[lost], name)
+			lost = append(lost, r)
+			continue
+		}
+		exported[r.Destination] = true
+	}
+	for _, r := range lost {
+		if !exported[r.Destination] {
+			key := networkRoute{pool.Spec.NetworkName, r}
+			e.lost[key] = append(e.lost[key], name)
 		}
 	}
 	return out
