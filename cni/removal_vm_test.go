@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/underlay-dev/kubectl-underlay/cni"
+	"github.com/underlay-dev/kubectl-underlay/cni/datapath"
 	"github.com/underlay-dev/kubectl-underlay/cni/ipam"
 	"github.com/underlay-dev/kubectl-underlay/cni/nodefile"
 )
@@ -102,8 +103,51 @@ func TestLateDelOfAnother(t *testing.T) {
 	}
 }
 
+// TestDeletedDuringAdd has DEL come while ADD is at work, behind each of its steps from the interface on: nothing is left of either. (Of a DEL that comes
+// between addresses and interface ADD hears nothing. Runtimes end ADD before they call DEL.)
+func TestDeletedDuringAdd(t *testing.T) {
+	w := newWorld(t)
+	n := w.addNode(t, "master", primary("a"), master())
+	n.file.Networks[1].MetadataService.Mode = nodefile.MetadataBlock
+	n.write(t)
+	var steps []string
+	n.plugin.After = func(step string) error {
+		steps = append(steps, step)
+		return nil
+	}
+	must(t, n.addPod(t, "ens6").del())
+	before := n.leftovers(t)
+	for _, at := range steps[slices.Index(steps, datapath.StepInterface):slices.Index(steps, cni.StepRemove)] {
+		t.Run(at, func(t *testing.T) {
+			p := n.newPod(t, "ens6")
+			once := false
+			n.plugin.After = func(step string) error {
+				if step != at || once {
+					return nil
+				}
+				once = true
+				deleted := make(chan error)
+				go func() { deleted <- p.del() }() // on a thread of its own: this one may be in the pod's namespace
+				return <-deleted
+			}
+			err := p.add(t)
+			n.plugin.After = nil
+			if done := slices.Contains([]string{datapath.StepNodeRoutes, cni.StepAnswer}, at); done != (err == nil) {
+				t.Errorf("ADD: %v", err)
+			}
+			wantLinks(t, p.Namespace)
+			wantNoRules(t, p)
+			n.wantStore(t, 0)
+			if diff := cmp.Diff(before, n.leftovers(t)); diff != "" {
+				t.Errorf("what is left on the node (-before +after):\n%s", diff)
+			}
+		})
+	}
+}
+
 // TestAddAndDelAtOnce has both come for one sandbox at the same time, again and again: a last DEL leaves nothing. (A rule may
-// stay in the pod's namespace, for a table that is empty: no later call could tell it from that of an ADD which is at work.)
+// stay in the pod's namespace where two ADDs and a DEL come at once, for a table that is empty: no later call could tell it from that of an ADD which is
+// at work.)
 func TestAddAndDelAtOnce(t *testing.T) {
 	w := newWorld(t)
 	n := w.addNode(t, "master", primary("a"), master())

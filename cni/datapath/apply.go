@@ -363,7 +363,7 @@ func (n neighbour) message() *message {
 func (a *application) rollBack() error {
 	switch {
 	case a.madeInterface:
-		return a.Remove(a.namespace, a.endpoint.Identity)
+		return errors.Join(a.Remove(a.namespace, a.endpoint.Identity), a.removeRules())
 	case a.madePair:
 		return errors.Join(a.node.do(deleteLink(a.endpoint.hostLeg())), a.removeLimiter())
 	}

@@ -86,6 +86,19 @@ func removeFromPod(n *Namespace, s *socket, i Identity) (ended func() error, err
 	}
 }
 
+// removeRules removes the rules that this call wanted. Remove has done so, unless another one came while this call was at work: the links were gone by
+// then, and the kernel takes rules without them.
+func (a *application) removeRules() error {
+	if len(a.want.rules) == 0 {
+		return nil
+	}
+	var messages []*message
+	for _, r := range a.want.rules {
+		messages = append(messages, deleteRule(r))
+	}
+	return a.namespace.withSocket(func(s *socket) error { return s.do(messages...) })
+}
+
 // untilGone waits until the interface's links are gone, or done is closed. The question waits for the kernel's lock, which it gives back when the links
 // are gone; only one that comes ahead of the removal has to be repeated.
 func untilGone(s *socket, i Identity, done <-chan struct{}) error {
