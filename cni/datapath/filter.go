@@ -7,6 +7,7 @@ package datapath
 
 import (
 	"encoding/binary"
+	"hash/fnv"
 	"math"
 	"net/netip"
 
@@ -104,11 +105,34 @@ func (e *Endpoint) metadataFilters(master int) []filter {
 	own := metadataFilter(e.Identity, master)
 	own.program = e.metadataProgram()
 	return []filter{
-		{index: master, parent: outgoing, priority: honestPriority, handle: 1, program: honesty()},
-		{index: master, parent: outgoing, priority: settledPriority, handle: 1, program: packets(), action: actionSettle},
-		{index: master, parent: outgoing, priority: filterPriority, handle: 1, program: metadataGate(), next: metadataChain},
+		sharedFilter(filter{index: master, parent: outgoing, priority: honestPriority, program: honesty()}),
+		sharedFilter(filter{index: master, parent: outgoing, priority: settledPriority, program: packets(), action: actionSettle}),
+		sharedFilter(filter{index: master, parent: outgoing, priority: filterPriority, program: metadataGate(), next: metadataChain}),
 		own,
 	}
+}
+
+// sharedFilter gives a filter that a node's pods share the handle of its program. So the first ADD of another version of the plugin puts its own beside the
+// one that is there, which stays until the node boots.
+func sharedFilter(f filter) filter {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(f.program)) // never fails
+	f.handle = max(1, h.Sum32())
+	return f
+}
+
+// shared says whether it is such a filter.
+func (f filter) shared() bool {
+	return f.priority == honestPriority || f.priority == settledPriority || f.next != 0
+}
+
+// replaces says whether the other one stands where this one should, and differs in its program alone.
+func (f filter) replaces(other filter) bool {
+	f.program = other.program
+	if f.shared() {
+		f.handle = other.handle
+	}
+	return f == other && f.program != ""
 }
 
 // packets matches those of IP.

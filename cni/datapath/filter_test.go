@@ -6,40 +6,25 @@
 package datapath
 
 import (
-	"encoding/binary"
 	"net/netip"
+	"strings"
 	"testing"
 
-	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 )
 
 // runProgram runs a program, as the kernel does, on a frame.
 func runProgram(t *testing.T, program string, frame []byte) int {
 	t.Helper()
-	var list []bpf.Instruction
-	for p := []byte(program); len(p) > 0; p = p[8:] {
-		list = append(list, bpf.RawInstruction{Op: binary.NativeEndian.Uint16(p), Jt: p[2], Jf: p[3], K: binary.NativeEndian.Uint32(p[4:])}.Disassemble())
-	}
-	machine, err := bpf.NewVM(list)
+	vm, err := machine(program)
 	if err != nil {
 		t.Fatal(err)
 	}
-	verdict, err := machine.Run(frame)
+	verdict, err := vm.Run(frame)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return verdict
-}
-
-// ethernet makes a frame of parts that stand at offsets behind its header.
-func ethernet(kind uint16, size int, parts map[int][]byte) []byte {
-	frame := make([]byte, 14+size)
-	binary.BigEndian.PutUint16(frame[12:], kind)
-	for at, part := range parts {
-		copy(frame[14+at:], part)
-	}
-	return frame
 }
 
 func TestSourceProgram(t *testing.T) {
@@ -132,6 +117,54 @@ func TestMetadataPrograms(t *testing.T) {
 			e := Endpoint{Addresses: []Address{ipv4(), ipv6()}}
 			if got := runProgram(t, e.metadataProgram(), c.frame); got != c.pod {
 				t.Errorf("the pod's filter says %d, want %d", got, c.pod)
+			}
+		})
+	}
+}
+
+// TestFiltersOfOtherVersions: what an earlier version of the plugin has set is accepted where it does the same.
+func TestFiltersOfOtherVersions(t *testing.T) {
+	e := &Endpoint{Identity: Identity{Container: "a", Name: "eth0"}, Addresses: []Address{ipv4(), ipv6()}, BlockMetadata: true}
+	own4, own6 := ipv4().Prefix.Addr(), ipv6().Prefix.Addr()
+	// earlier is the first version's: advertisements behind options were let out.
+	earlier := func(own4, own6 netip.Addr) string {
+		p := program{ipv4: checks(nil).is(own4, sourceIPv4), arp: checks(nil).is(own4, senderARP)}
+		p.ipv6 = p.ipv6.is(own6, sourceIPv6).orNot(nextHeader, unix.IPPROTO_ICMPV6).orNot(messageICMPv6, 136).is(own6, neighbourTarget)
+		return p.assemble(pass, drop)
+	}
+	var w want
+	e.wantFilters(&w, links{pod: link{index: 7}})
+	source, shared := w.filters[0], e.metadataFilters(5)
+	gate, metadata := shared[2], shared[3]
+	with := func(f filter, change func(f *filter)) filter {
+		change(&f)
+		return f
+	}
+	for _, c := range []struct {
+		name   string
+		wanted filter
+		found  []filter
+		says   string
+	}{
+		{"the same", source, []filter{source}, ""},
+		{"none", source, nil, "is missing"},
+		{"an earlier version's", source, []filter{with(source, func(f *filter) { f.program = earlier(own4, own6) })}, ""},
+		{"of another address", source, []filter{with(source, func(f *filter) { f.program = earlier(own4.Next(), own6) })}, "does not do what it should"},
+		{"of another address of IPv6", source, []filter{with(source, func(f *filter) { f.program = earlier(own4, own6.Next()) })}, "does not do what it should"},
+		{"open to all", source, []filter{with(source, func(f *filter) { f.program = everything() })}, "does not do what it should"},
+		{"on another link", source, []filter{with(source, func(f *filter) { f.index++ })}, "is missing"},
+		{"no program of ours", source, []filter{with(source, func(f *filter) { f.program = "" })}, "is missing"},
+		{"half a program", source, []filter{with(source, func(f *filter) { f.program = "12345" })}, "does not do what it should"},
+		{"an earlier version's, of the node", gate, []filter{with(gate, func(f *filter) { f.program, f.handle = everything(), 1 })}, ""},
+		{"none of the node", gate, []filter{metadata, shared[0]}, "is missing"},
+		{"of the metadata service, open to all", metadata, []filter{with(metadata, func(f *filter) { f.program = packets() })}, "does not do what it should"},
+		{"of the metadata service, of another pod", metadata, []filter{with(metadata, func(f *filter) { f.handle++ })}, "is missing"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var told comparison
+			told.filter(e, c.wanted, c.found)
+			if got := strings.Join(told.differences, "; "); !strings.HasSuffix(got, c.says) || (got == "") != (c.says == "") {
+				t.Errorf("it says %q, want %q", got, c.says)
 			}
 		})
 	}
