@@ -164,9 +164,15 @@ func unreadable(err error) string {
 	return fmt.Sprintf("the key %s has a value of the kind %s, and must have another", wrong.Field, wrong.Value)
 }
 
+// mostRoutes of a pod, as many as a network has at most: the kernel takes all in one go.
+const mostRoutes = 64
+
 // routes that the pod asks for.
 func (c *config) routes() ([]datapath.Route, error) {
 	var list []datapath.Route
+	if n := len(c.Args.CNI.Routes); n > mostRoutes {
+		return nil, invalid("network %s: the pod asks for %d routes, and %d are the most: name larger networks", c.Network, n, mostRoutes)
+	}
 	for _, r := range c.Args.CNI.Routes {
 		destination, err := netip.ParsePrefix(r.Destination)
 		if err != nil || destination != destination.Masked() || destination.Addr().Is4In6() {

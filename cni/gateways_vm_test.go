@@ -6,10 +6,12 @@
 package cni_test
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
 
+	"github.com/containernetworking/cni/pkg/types"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
@@ -125,4 +127,62 @@ func TestWishedGateways(t *testing.T) {
 		})
 	}
 	n.wantStore(t, 0)
+}
+
+// TestRoutesAmongOthers has routes to parts of the pod's own subnet, to where gateways are, and as many as there may be. The pod works, ADD can be repeated,
+// and CHECK finds nothing.
+func TestRoutesAmongOthers(t *testing.T) {
+	w := newWorld(t)
+	n := w.addNode(t, "master", primary("a"), master(), second())
+	remote, sibling := w.addNode(t, "worker", primary("b"), worker()).addPod(t, "ens6"), n.addPod(t, "ens6")
+	for i := range n.file.Networks {
+		for j := range 64 {
+			n.file.Networks[i].Routes = append(n.file.Networks[i].Routes, via(fmt.Sprintf("192.168.%d.0/24", j), "172.31.16.1"))
+		}
+	}
+	n.write(t)
+	route := func(destination, gateway string) map[string]string {
+		return map[string]string{"dst": destination, "gw": gateway}
+	}
+	var many []map[string]string
+	for i := range 64 {
+		many = append(many, route(fmt.Sprintf("10.0.%d.0/24", i), ""))
+	}
+	for name, list := range map[string][]map[string]string{
+		"the subnet":                  {route("172.31.16.0/20", ""), route("2406:da1e:c4:ed01::/64", "")},
+		"the gateway":                 {route("172.31.16.1/32", ""), route("fe80:ec2::1/128", "")},
+		"the gateway's surroundings":  {route("172.31.16.0/24", "172.31.17.9"), route("10.0.0.0/8", "172.31.16.7")},
+		"the same of IPv6":            {route("2406:da1e:c4:ed01::/80", "2406:da1e:c4:ed01:1::9"), route("2001:db8::/32", "2406:da1e:c4:ed01::1")},
+		"the node and services":       {route(n.v4.String()+"/32", ""), route(n.v6.String()+"/128", ""), route("10.96.0.0/12", "")},
+		"everything in halves":        {route("0.0.0.0/1", ""), route("128.0.0.0/1", ""), route("::/1", ""), route("8000::/1", "")},
+		"addresses that are for none": {route("127.0.0.0/8", ""), route("0.0.0.0/8", ""), route("224.0.0.0/4", ""), route("::1/128", ""), route("ff00::/8", "")},
+		"many networks":               many,
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := n.newPod(t, "ens6")
+			other, args := *p, *p.args
+			args.IfName, args.StdinData = "net1", config("ens7", "1.1.0")
+			other.args = &args
+			for _, one := range []*pod{p, &other} {
+				if one == &other && name == "the same of IPv6" {
+					continue // the kernel takes no gateway to which another interface's route leads
+				}
+				one.with(t, "args", map[string]any{"cni": map[string]any{"routes": list}})
+				must(t, one.add(t))
+				must(t, one.check(t))
+			}
+			must(t, p.add(t))
+			must(t, p.check(t))
+			for _, to := range []end{remote.end(), n.end(), sibling.end()} {
+				w.wantPings(t, p.end(), to, small)
+			}
+			must(t, other.del())
+			must(t, p.del())
+		})
+	}
+	p := n.newPod(t, "ens6")
+	p.with(t, "args", map[string]any{"cni": map[string]any{"routes": append(many, route("10.1.0.0/24", ""))}})
+	wantCode(t, p.add(t), types.ErrInvalidNetworkConfig, "the pod asks for 65 routes, and 64 are the most")
+	wantLinks(t, p.Namespace)
+	n.wantStore(t, 1)
 }

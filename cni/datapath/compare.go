@@ -116,7 +116,7 @@ func (c *comparison) routing(where string, wantedSettings, settings []sysctl, wa
 		}
 	}
 	for _, r := range wantedRoutes {
-		c.expect(slices.Contains(routes, r), "%s%s is missing", where, r)
+		c.expect(slices.ContainsFunc(routes, r.leads), "%s%s is missing", where, r)
 	}
 	for _, n := range wantedNeighbours {
 		c.expect(slices.Contains(neighbours, n), "%sthe permanent neighbour %s at %s is missing", where, n.address, n.mac)

@@ -173,6 +173,12 @@ func setRoute(r route) *message {
 	return m
 }
 
+// leads says whether the other one leads to the same place: whether the kernel was to ask for the gateway is of no account once it has taken the route.
+func (r route) leads(other route) bool {
+	r.onlink = other.onlink
+	return r == other
+}
+
 func listRoutes(family int) *message {
 	m := newMessage(unix.RTM_GETROUTE, 0, func() string { return "list routes" })
 	header := &nl.RtMsg{}

@@ -7,6 +7,7 @@ package datapath
 
 import (
 	"net/netip"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -53,8 +54,10 @@ func (e *Endpoint) want(l links, node nodeAddresses) want {
 		w.addresses = append(w.addresses, a.Prefix)
 		if !e.Primary {
 			w.rules = append(w.rules, rule{family: familyOf(a.Prefix.Addr()), priority: sourcePriority, from: a.Prefix.Addr(), table: table})
-			// What the kernel puts into the main table with the address.
-			w.routes = append(w.routes, route{destination: a.Prefix.Masked(), source: a.Prefix.Addr(), table: table, metric: usualMetric(a.Prefix.Addr()), index: l.pod.index})
+			if subnet := a.Prefix.Masked(); !slices.ContainsFunc(e.Routes, func(r Route) bool { return r.Destination == subnet }) {
+				// What the kernel puts into the main table with the address.
+				w.routes = append(w.routes, route{destination: subnet, source: a.Prefix.Addr(), table: table, metric: usualMetric(a.Prefix.Addr()), index: l.pod.index})
+			}
 		}
 		w.routes = append(w.routes, e.route(a, netip.PrefixFrom(zero(a.Prefix.Addr()), 0), a.Gateway, table, l.pod.index))
 		for _, r := range e.Routes {
@@ -80,13 +83,10 @@ func (e *Endpoint) want(l links, node nodeAddresses) want {
 	return w
 }
 
-// route by the interface. Link-local gateways are said to be on the link, wherever the subnet lies: AWS's of IPv6 is one. Of any other gateway outside of
-// the subnet the kernel says that it cannot be reached, which is better than a route into nowhere.
+// route by the interface. The gateway is said to be on the link: AWS's of IPv6 is outside of the subnet, and of one inside the kernel would ask its own
+// routes, of which one to a part of the subnet may lead elsewhere.
 func (e *Endpoint) route(a Address, destination netip.Prefix, gateway netip.Addr, table, index int) route {
-	return route{
-		destination: destination, via: gateway, onlink: !a.Prefix.Masked().Contains(gateway) && gateway.IsLinkLocalUnicast(),
-		source: a.Prefix.Addr(), table: table, metric: usualMetric(a.Prefix.Addr()), index: index,
-	}
+	return route{destination: destination, via: gateway, onlink: true, source: a.Prefix.Addr(), table: table, metric: usualMetric(a.Prefix.Addr()), index: index}
 }
 
 func zero(a netip.Addr) netip.Addr {
