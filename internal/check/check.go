@@ -104,6 +104,7 @@ func planned() []Check {
 		pass(plan.IDAttachmentShared, "each network has an attachment of its own", plan.Error),
 		pass(plan.IDDefaultNetworkTwice, "a node has one default network at most", plan.Error),
 		pass(plan.IDDuplicateInInventory, "nodes, subnets and interfaces can be told apart", plan.Error),
+		pass(plan.IDHostAccessCoversPods, "host access leaves out pods on other nodes", plan.Warning),
 		pass(plan.IDInterfaceOwnedByOtherIPAM, "no other IPAM hands out an interface's addresses", plan.Warning),
 		pass(plan.IDInterfaceShared, "networks choose different addresses", plan.Warning),
 		pass(plan.IDInterfaceWithoutAddresses, "chosen interfaces carry addresses for pods", plan.Warning),

@@ -73,5 +73,5 @@ func prefixes(s ...string) []netip.Prefix {
 // cases are one for each id at least.
 func cases() []checkCase {
 	return slices.Concat(planCases(), writtenCases(), installCases(), hostCases(), egressCases(), groupCases(), aclCases(), capacityCases(), spaceCases(), mtuCases(),
-		peerCases(), routeCases(), spiderpoolCases())
+		peerCases(), routeCases(), accessCases(), spiderpoolCases())
 }

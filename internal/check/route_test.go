@@ -8,6 +8,39 @@ import (
 	"github.com/underlay-dev/kubectl-underlay/internal/plan"
 )
 
+// accessCases are of what pods reach by their nodes.
+func accessCases() []checkCase {
+	secondary := func(cidr v1alpha1.CIDR) func(*situation) {
+		return func(s *situation) {
+			s.nic(0).DeviceIndex, s.nic(1).DeviceIndex = 1, 1
+			s.networks = []v1alpha1.UnderlayNetwork{network("a", func(n *v1alpha1.UnderlayNetworkSpec) {
+				n.InterfaceSelector.DeviceIndexes = []int32{1}
+				n.HostAccess = &v1alpha1.HostAccess{CIDRs: []v1alpha1.CIDR{cidr}}
+			})}
+		}
+	}
+	of := func(bad, good func(*situation), says string) checkCase {
+		return checkCase{id: plan.IDHostAccessCoversPods, severity: plan.Warning, object: "network/a", says: says, bad: bad, good: good}
+	}
+	return []checkCase{
+		of(secondary("10.0.0.0/8"), secondary("192.168.0.0/16"), "10.0.0.0/8, in which are addresses of pods: a.1.v4.node-0000, a.1.v4.node-0001;"),
+		of(secondary("10.0.1.64/28"), secondary("10.0.1.0/28"), "10.0.1.64/28, in which are addresses of pods: a.1.v4.node-0001;"),
+		of(secondary("::/0"), func(s *situation) { // by the node's own interface, which has the addresses
+			s.networks = []v1alpha1.UnderlayNetwork{network("a", func(n *v1alpha1.UnderlayNetworkSpec) {
+				n.HostAccess = &v1alpha1.HostAccess{CIDRs: []v1alpha1.CIDR{"::/0"}}
+			})}
+		}, "::/0, in which"),
+		of(secondary("10.0.0.0/8"), func(s *situation) { // no host leg
+			secondary("10.0.0.0/8")(s)
+			s.networks[0].Spec.HostAccess.Enabled = new(false)
+		}, "10.0.0.0/8, in which"),
+		of(secondary("10.0.0.0/8"), func(s *situation) { // one node, whose pods are neighbours
+			secondary("10.0.0.0/8")(s)
+			s.inv.Nodes = s.inv.Nodes[:1]
+		}, "10.0.0.0/8, in which"),
+	}
+}
+
 // routeCases are of networks' routes: with planned pools, and with pools that users have written.
 func routeCases() []checkCase {
 	route := func(destination v1alpha1.CIDR, gateways ...v1alpha1.Address) (out []v1alpha1.Route) {

@@ -37,7 +37,7 @@ func For(in Inputs) (Plan, []Finding) {
 
 	slices.SortFunc(p.Networks, func(a, b v1alpha1.UnderlayNetwork) int { return cmp.Compare(a.Name, b.Name) })
 	p.Pools = pools(drafts)
-	findings := slices.Concat(shared, v.report(), report(networks), routesNotReached(&p))
+	findings := slices.Concat(shared, v.report(), report(networks), routesNotReached(&p), hostAccessCoversPods(&p))
 	if in.Propose && len(networks) == 0 {
 		findings = append(findings, v.nothing())
 	}

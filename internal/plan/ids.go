@@ -15,6 +15,8 @@ const (
 	IDDefaultNetworkTwice = "default-network-twice"
 	// IDDuplicateInInventory: two nodes, subnets or interfaces that cannot be told apart.
 	IDDuplicateInInventory = "duplicate-in-inventory"
+	// IDHostAccessCoversPods: a network sends to its pods' own node what is for pods on other nodes.
+	IDHostAccessCoversPods = "host-access-covers-pods"
 	// IDInterfaceOwnedByOtherIPAM: another manager hands out the interface's addresses.
 	IDInterfaceOwnedByOtherIPAM = "interface-owned-by-other-ipam"
 	// IDInterfaceShared: a network wants addresses which an earlier one has.
