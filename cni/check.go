@@ -7,6 +7,7 @@ package cni
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -23,7 +24,7 @@ func (p *Plugin) Check(args *Call) error {
 	if err != nil {
 		return err
 	}
-	told, err := c.toldAddresses()
+	told, err := c.told()
 	if err != nil {
 		return err
 	}
@@ -51,8 +52,9 @@ func (p *Plugin) Check(args *Call) error {
 	if err != nil {
 		return err
 	}
+	told.leaveRoutes(&e)
 	for _, a := range e.Addresses {
-		if !slices.Contains(told, a.Prefix) {
+		if !slices.Contains(told.addresses, a.Prefix) {
 			differences = append(differences, fmt.Sprintf("the result of ADD lacks the address %s", a.Prefix))
 		}
 	}
@@ -103,21 +105,51 @@ func (p *Plugin) recorded(args *Call, c *config, w wishes, request ipam.Request)
 	return e, differences, err
 }
 
-// toldAddresses are those of the result of ADD, which the runtime passes on.
-func (c *config) toldAddresses() ([]netip.Prefix, error) {
+// told is the result of ADD, which the runtime passes on.
+type told struct {
+	addresses []netip.Prefix
+	routes    []datapath.Route
+}
+
+func (c *config) told() (told, error) {
+	var t told
 	previous, err := c.previous()
 	if err != nil {
-		return nil, err
+		return t, err
 	}
 	if previous == nil {
-		return nil, invalid("CNI configuration %s: CHECK needs prevResult, the result of ADD", c.Name)
+		return t, invalid("CNI configuration %s: CHECK needs prevResult, the result of ADD", c.Name)
 	}
-	var list []netip.Prefix
 	for _, ip := range previous.IPs {
-		if a, ok := netip.AddrFromSlice(ip.Address.IP); ok {
-			bits, _ := ip.Address.Mask.Size()
-			list = append(list, netip.PrefixFrom(a.Unmap(), bits))
+		if p, ok := prefix(ip.Address); ok {
+			t.addresses = append(t.addresses, p)
 		}
 	}
-	return list, nil
+	for _, r := range previous.Routes {
+		destination, ok := prefix(r.Dst)
+		gateway, known := netip.AddrFromSlice(r.GW)
+		if ok && known {
+			t.routes = append(t.routes, datapath.Route{Destination: destination, Gateway: gateway.Unmap()})
+		}
+	}
+	return t, nil
+}
+
+func prefix(n net.IPNet) (netip.Prefix, bool) {
+	a, ok := netip.AddrFromSlice(n.IP)
+	bits, _ := n.Mask.Size()
+	return netip.PrefixFrom(a.Unmap(), bits), ok
+}
+
+// leaveRoutes leaves to an endpoint the routes that ADD told, and its default gateways: a pod keeps those with which it started, whatever its network has
+// by now.
+func (t told) leaveRoutes(e *datapath.Endpoint) {
+	e.Routes = slices.DeleteFunc(e.Routes, func(r datapath.Route) bool { return !slices.Contains(t.routes, r) })
+	for i, a := range e.Addresses {
+		for _, r := range t.routes {
+			if r.Destination.Bits() == 0 && a.Reaches(r.Gateway) && e.Primary {
+				e.Addresses[i].Gateway = r.Gateway
+			}
+		}
+	}
 }

@@ -7,6 +7,7 @@ package cni_test
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -185,4 +186,33 @@ func TestRoutesAmongOthers(t *testing.T) {
 	wantCode(t, p.add(t), types.ErrInvalidNetworkConfig, "the pod asks for 65 routes, and 64 are the most")
 	wantLinks(t, p.Namespace)
 	n.wantStore(t, 1)
+}
+
+// TestRoutesChange has a network's routes change while a pod runs: it keeps its own, and CHECK looks for them alone.
+func TestRoutesChange(t *testing.T) {
+	w := newWorld(t)
+	n := w.addNode(t, "master", primary("a"), master())
+	network := &n.file.Networks[1]
+	network.Routes = []nodefile.Route{via("10.0.0.0/8", "172.31.16.9")}
+	n.write(t)
+	p := n.addPod(t, "ens6")
+	for name, routes := range map[string][]nodefile.Route{
+		"one more":        {via("10.0.0.0/8", "172.31.16.9"), via("192.168.0.0/16", "172.31.16.9")},
+		"another gateway": {via("10.0.0.0/8", "172.31.16.8")},
+		"none":            nil,
+		"default routes":  {via("0.0.0.0/0", "172.31.16.9"), via("::/0", "fe80::9")},
+		"the same":        {via("10.0.0.0/8", "172.31.16.9")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			network.Routes = routes
+			n.write(t)
+			must(t, p.check(t))
+		})
+	}
+	network.Routes = []nodefile.Route{via("10.0.0.0/8", "172.31.16.9")}
+	n.write(t)
+	links := handle(t, p.Namespace)
+	must(t, links.RouteDel(&netlink.Route{Dst: &net.IPNet{IP: net.IPv4(10, 0, 0, 0), Mask: net.CIDRMask(8, 32)}}))
+	wantCode(t, p.check(t), cni.CodeDamaged, "route 10.0.0.0/8 via 172.31.16.9")
+	must(t, p.del())
 }
