@@ -15,8 +15,8 @@ import (
 // maxRoutes is what the schema of a network allows.
 const maxRoutes = 64
 
-// routes of the pools become the network's, where all pools of a family have the same and reach their gateways: a network
-// has no routes of a single pool.
+// routes of the pools become the network's, where each pool of a family then has its own again: a network has no routes of a
+// single pool, but pods get those alone whose gateway is in their subnet.
 func (m *migration) routes(n *v1alpha1.UnderlayNetwork, pools []*spiderPool) {
 	for fam := range families {
 		of := slices.DeleteFunc(slices.Clone(pools), func(p *spiderPool) bool { return p.fam != fam })
@@ -36,26 +36,41 @@ func (m *migration) routes(n *v1alpha1.UnderlayNetwork, pools []*spiderPool) {
 			case why == "":
 				m.tell(p.object(), "spec.routes", Carried, "spec.routes of network %s", n.Name)
 			default:
-				m.tell(p.object(), "spec.routes", ToDo, "not carried over: %s; a network has no routes of a single pool: add to its spec.routes those that all its nodes share", why)
+				m.tell(p.object(), "spec.routes", ToDo, "not carried over: %s; a network has no routes of a single pool: add to its spec.routes those that all pods in a subnet shall have", why)
 			}
 		}
 	}
 }
 
-// agreed are the routes that all pools have, sorted; else it says why there are none.
-func agreed(pools []*spiderPool) (common []v1alpha1.Route, why string) {
+// agreed are routes of which each pool has those whose gateway it reaches, sorted; else it says why there are none.
+func agreed(pools []*spiderPool) (all []v1alpha1.Route, why string) {
+	own := make([][]v1alpha1.Route, len(pools))
 	for i, p := range pools {
-		mine, why := p.routes()
-		switch {
-		case why != "":
+		if own[i], why = p.routes(); why != "" {
 			return nil, why
-		case i == 0:
-			common = mine
-		case !slices.Equal(common, mine):
-			return nil, fmt.Sprintf("pools %s and %s have others", pools[0].name, p.name)
+		}
+		all = append(all, own[i]...)
+	}
+	slices.SortFunc(all, compareRoutes)
+	all = slices.Compact(all)
+	for i, p := range pools {
+		if !slices.Equal(own[i], p.reached(all)) {
+			return nil, fmt.Sprintf("with the routes of the other pools, %s would have others than its own", p.name)
 		}
 	}
-	return common, ""
+	return all, ""
+}
+
+// reached are the routes that pods of the pool would get of a network's: to each destination the first whose gateway they reach.
+func (p *spiderPool) reached(routes []v1alpha1.Route) (out []v1alpha1.Route) {
+	for _, r := range routes {
+		gateway, err := netip.ParseAddr(string(r.Gateway))
+		first := len(out) == 0 || out[len(out)-1].Destination != r.Destination // they are sorted
+		if err == nil && first && p.subnet.Reaches(gateway) {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 // routes as a network has them.

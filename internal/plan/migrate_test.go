@@ -39,6 +39,9 @@ const (
 		"nodeName: [master], multusName: [kube-system/ipvlan-ens5]"
 )
 
+const spiderWorker = "kind: SpiderIPPool\nmetadata: {name: worker1-v4}\nspec: {subnet: 172.31.32.0/24, gateway: 172.31.32.1, ips: [172.31.32.176-172.31.32.191], " +
+	"nodeName: [worker1], multusName: [kube-system/ipvlan-ens5]"
+
 const spiderIPv6 = "kind: SpiderIPPool\nmetadata: {name: master-v6}\nspec: {subnet: '2406:da1e:c4:ed01::/64', ips: ['2406:da1e:c4:ed01:c57d::1'], " +
 	"nodeName: [master], multusName: [kube-system/ipvlan-ens5]}"
 
@@ -224,7 +227,12 @@ func TestMigrationReport(t *testing.T) {
 		{"routes", []string{spiderENS5, spiderMaster + ", routes: [{dst: 10.0.0.0/8, gw: 172.31.16.2}]}", spiderIPv6}, false, []string{
 			"network ens5 [0] exclude [] nodes [master] routes [{10.0.0.0/8 172.31.16.2}]", "SpiderIPPool/master-v4 spec.routes carried spec.routes of network ens5"}},
 		{"routes that differ", []string{spiderENS5, spiderMaster + ", routes: [{dst: 10.0.0.0/8, gw: 172.31.16.2}]}",
-			strings.Replace(spiderMaster, "master-v4", "more-v4", 1) + "}"}, false, []string{"SpiderIPPool/master-v4 spec.routes todo not carried over: pools master-v4 and more-v4 have others"}},
+			strings.Replace(spiderMaster, "master-v4", "more-v4", 1) + "}"}, false, []string{"SpiderIPPool/master-v4 spec.routes todo not carried over: with the routes of the other pools, more-v4 would have others than its own"}},
+		{"routes of each subnet", []string{spiderENS5, spiderMaster + ", routes: [{dst: 10.0.0.0/8, gw: 172.31.16.2}, {dst: 10.1.0.0/16, gw: 172.31.16.2}]}",
+			spiderWorker + ", routes: [{dst: 10.0.0.0/8, gw: 172.31.32.2}]}"}, false, []string{
+			"routes [{10.0.0.0/8 172.31.16.2} {10.0.0.0/8 172.31.32.2} {10.1.0.0/16 172.31.16.2}]", "SpiderIPPool/worker1-v4 spec.routes carried spec.routes of network ens5"}},
+		{"two routes to one place", []string{spiderENS5, spiderMaster + ", routes: [{dst: 10.0.0.0/8, gw: 172.31.16.2}, {dst: 10.0.0.0/8, gw: 172.31.16.3}]}"}, false, []string{
+			"SpiderIPPool/master-v4 spec.routes todo not carried over"}},
 		{"a route that nobody reaches", []string{spiderENS5, spiderMaster + ", routes: [{dst: 10.0.0.0/8, gw: 10.1.1.1}]}"}, false, []string{
 			"spec.routes todo not carried over: the gateway 10.1.1.1 of 10.0.0.0/8 is not in the subnet 172.31.16.0/20"}},
 		{"a route that cannot be read", []string{spiderENS5, spiderMaster + ", routes: [{dst: 10.0.0.1/8, gw: 172.31.16.2}]}"}, false, []string{
