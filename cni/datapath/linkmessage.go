@@ -174,7 +174,7 @@ func parseLink(data []byte) (link, error) {
 	for _, a := range attributes {
 		switch a.Attr.Type & nl.NLA_TYPE_MASK {
 		case unix.IFLA_IFNAME:
-			l.Name = nl.BytesToString(a.Value)
+			l.Name = untilZero(a.Value)
 		case unix.IFLA_ADDRESS:
 			l.MAC = a.Value
 		case unix.IFLA_MTU:
@@ -201,7 +201,7 @@ func (l *link) parseInfo(data []byte) {
 	if err != nil {
 		return
 	}
-	l.kind = nl.BytesToString(append(info[nl.IFLA_INFO_KIND].Value, 0))
+	l.kind = untilZero(info[nl.IFLA_INFO_KIND].Value)
 	if l.kind != kindIPVlan {
 		return
 	}

@@ -6,6 +6,7 @@
 package datapath
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -174,7 +175,13 @@ func text(part syscall.NetlinkMessage) string {
 	if err != nil {
 		return ""
 	}
-	return nl.BytesToString(attributes[attributeText].Value)
+	return untilZero(attributes[attributeText].Value)
+}
+
+// untilZero is the text in an attribute, which the kernel ends by a zero byte as a rule.
+func untilZero(data []byte) string {
+	text, _, _ := bytes.Cut(data, []byte{0})
+	return string(text)
 }
 
 // dump sends a message whose answer is a list. A list that changed while the kernel wrote it is asked for again.

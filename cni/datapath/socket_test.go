@@ -134,3 +134,15 @@ func TestSeveralMessages(t *testing.T) {
 		t.Errorf("error %v, want that of b", err)
 	}
 }
+
+// TestRefusalWithoutText has the kernel tell at which byte of a message it is about, and nothing in words.
+func TestRefusalWithoutText(t *testing.T) {
+	refusal := acknowledge(0, unix.EINVAL)
+	const capped, attributes, offset = 0x100, 0x200, 2
+	refusal.flags = capped | attributes
+	refusal.data = append(refusal.data, 8, 0, offset, 0, 20, 0, 0, 0)
+	err := kernel(t, []reply{refusal}).do(getLink("a"))
+	if want := "read link a: invalid argument"; err == nil || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
+	}
+}

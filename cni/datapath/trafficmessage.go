@@ -256,7 +256,7 @@ func parseFilter(data []byte) (filter, bool, error) {
 	switch kindOf(attributes) {
 	case kindBPF:
 		f.program = string(options[nl.TCA_BPF_OPS].Value)
-		if name := nl.BytesToString(append(options[nl.TCA_BPF_NAME].Value, 0)); strings.HasPrefix(name, programPrefix) {
+		if name := untilZero(options[nl.TCA_BPF_NAME].Value); strings.HasPrefix(name, programPrefix) {
 			f.loaded = name
 		}
 		if number(options[nl.TCA_BPF_FLAGS].Value)&nl.TCA_BPF_FLAG_ACT_DIRECT == 0 {
@@ -316,7 +316,7 @@ func firstAction(data []byte) string {
 	if err != nil {
 		return ""
 	}
-	return nl.BytesToString(append(first[nl.TCA_ACT_KIND].Value, 0))
+	return untilZero(first[nl.TCA_ACT_KIND].Value)
 }
 
 // parseTraffic reads what queues and filters have in common: attributes, and those inside the options.
@@ -334,5 +334,5 @@ func parseTraffic(data []byte) (attributes, options map[uint16]syscall.NetlinkRo
 }
 
 func kindOf(attributes map[uint16]syscall.NetlinkRouteAttr) string {
-	return nl.BytesToString(append(attributes[nl.TCA_KIND].Value, 0))
+	return untilZero(attributes[nl.TCA_KIND].Value)
 }
