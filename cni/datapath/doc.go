@@ -6,8 +6,8 @@
 // Package datapath makes a pod's links, addresses, routes and neighbours what they should be, reads them back and removes them, by netlink alone. An
 // Endpoint says what should be; Apply, Check and Remove may be called again with the same one, after a kill -9 at any point of an earlier call too.
 //
-// It imports the standard library, golang.org/x/sys/unix, golang.org/x/net/bpf (for filters' programs), vishvananda/netlink/nl (for messages) and
-// google/nftables. It knows neither the node file nor the allocation store.
+// It imports the standard library, golang.org/x/sys/unix, golang.org/x/net/bpf (for filters' programs) and vishvananda/netlink/nl (for
+// messages). It knows neither the node file nor the allocation store.
 //
 // # Invariants
 //

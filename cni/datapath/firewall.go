@@ -14,10 +14,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/nftables"
-	"github.com/google/nftables/binaryutil"
-	"github.com/google/nftables/expr"
-	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
@@ -59,179 +55,165 @@ func (f firewall) fingerprint() string {
 
 // applyFirewall makes the rules what they should be: normally they are, which takes one question. Counters keep counting.
 func applyFirewall(f firewall) error {
-	if f.isCurrent() {
-		return nil
-	}
-	c, err := nftables.New()
+	s, err := openSocketOf(unix.NETLINK_NETFILTER)
 	if err != nil {
-		return fmt.Errorf("open nftables: %w", err)
+		return err
+	}
+	defer s.close()
+	if f.isCurrent(s) {
+		return nil
 	}
 	// Two ADDs may do this at the same time: the loser's list of chains is old, and its transaction fails as a whole.
 	const tries = 5
 	for range tries {
-		if err = f.replace(c); err == nil {
+		if err = f.replace(s); err == nil {
 			return nil
 		}
-		if f.isCurrent() {
+		if f.isCurrent(s) {
 			return nil
 		}
 	}
 	return fmt.Errorf("write the nftables table %s: %w", tableName, err)
 }
 
-// isCurrent asks for the chain with the fingerprint, by a message of its own: each ADD does, and the library takes longer to begin than the kernel to
-// answer. Any error counts as its absence: what is wrong shows when the rules are written.
-func (f firewall) isCurrent() bool {
-	s, err := openSocketOf(unix.NETLINK_NETFILTER)
-	if err != nil {
-		return false
-	}
-	defer s.close()
-	m := newMessage(unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_GETCHAIN, 0, func() string { return "read the node's rules" }, unix.ENOENT)
-	m.AddRawData([]byte{unix.NFPROTO_INET, unix.NFNETLINK_V0, 0, 0})
-	m.AddRawData(nl.NewRtAttr(unix.NFTA_CHAIN_TABLE, nl.ZeroTerminated(tableName)).Serialize())
-	m.AddRawData(nl.NewRtAttr(unix.NFTA_CHAIN_NAME, nl.ZeroTerminated(f.fingerprint())).Serialize())
-	answers, err := s.ask(m)
+// isCurrent asks for the chain with the fingerprint. Any error counts as its absence: what is wrong shows when the rules are written.
+func (f firewall) isCurrent(s *socket) bool {
+	answers, err := s.ask(getChain(f.fingerprint()))
 	return err == nil && answers[0] != nil
 }
 
 // replace writes all rules in one transaction.
-func (f firewall) replace(c *nftables.Conn) error {
-	old, err := c.ListChainsOfTableFamily(nftables.TableFamilyINet)
+func (f firewall) replace(s *socket) error {
+	old, err := s.dump(listChains())
 	if err != nil {
 		return err
 	}
-	table := c.AddTable(&nftables.Table{Name: tableName, Family: nftables.TableFamilyINet})
-	for _, chain := range old {
-		if chain.Table.Name == tableName && strings.HasPrefix(chain.Name, statePrefix) {
-			c.DelChain(chain)
+	messages := []*message{newTable()}
+	for _, data := range old {
+		name, err := parseChain(data)
+		if err != nil {
+			return err
+		}
+		if strings.HasPrefix(name, statePrefix) {
+			messages = append(messages, deleteChain(name))
 		}
 	}
 	for _, name := range []string{CounterForged, CounterRefused} {
-		c.AddObj(&nftables.NamedObj{Table: table, Name: name, Type: nftables.ObjTypeCounter, Obj: &expr.Counter{}})
+		messages = append(messages, newCounter(name))
 	}
-	f.addSource(c, table)
-	f.addForward(c, table)
-	f.addTranslation(c, table)
-	c.AddChain(&nftables.Chain{Name: f.fingerprint(), Table: table})
-	return c.Flush()
-}
-
-// chain empties or makes a base chain, and returns a function that adds rules to it, all for what came up a host leg.
-func chain(c *nftables.Conn, table *nftables.Table, name string, kind nftables.ChainType, hook *nftables.ChainHook, priority nftables.ChainPriority) func(exprs ...[]expr.Any) {
-	base := c.AddChain(&nftables.Chain{Name: name, Table: table, Type: kind, Hooknum: hook, Priority: new(priority)})
-	c.FlushChain(base)
-	return func(exprs ...[]expr.Any) {
-		c.AddRule(&nftables.Rule{Table: table, Chain: base, Exprs: slices.Concat(append([][]expr.Any{fromHostLeg()}, exprs...)...)})
-	}
-}
-
-// addSource drops what is not from that pod's address: the way back to the source must be the link that it came by. Before connection tracking, so that
-// forged packets leave no trace there.
-func (f firewall) addSource(c *nftables.Conn, table *nftables.Table) {
-	rule := chain(c, table, "source", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, *nftables.ChainPriorityRaw)
-	rule([]expr.Any{
-		&expr.Fib{Register: 1, FlagSADDR: true, FlagIIF: true, ResultOIF: true},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: make([]byte, 4)},
-	}, counted(CounterForged), verdict(expr.VerdictDrop))
-}
-
-// addForward drops what nobody translated, unless it may go on.
-func (f firewall) addForward(c *nftables.Conn, table *nftables.Table) {
-	rule := chain(c, table, "forward", nftables.ChainTypeFilter, nftables.ChainHookForward, *nftables.ChainPriorityFilter)
-	rule(translated(), verdict(expr.VerdictAccept))
-	for _, p := range f.forward {
-		rule(towards(p), verdict(expr.VerdictAccept))
-	}
-	rule(counted(CounterRefused), verdict(expr.VerdictDrop))
-}
-
-// addTranslation gives the node's address to what was translated, or the answers would come back by the cloud and miss connection tracking.
-func (f firewall) addTranslation(c *nftables.Conn, table *nftables.Table) {
-	// Before kube-proxy's own rules, which would masquerade: towards a local pod that takes some address of lo, and fails.
-	rule := chain(c, table, "translate", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, *nftables.ChainPriorityNATSource-10)
-	for _, a := range []netip.Addr{f.ends.ipv4, f.ends.ipv6} {
-		if !a.IsValid() {
-			continue
+	for _, c := range []chain{f.source(), f.forwarding(), f.translation()} {
+		messages = append(messages, newChain(c), flushChain(c.name))
+		for _, r := range c.rules {
+			messages = append(messages, newFirewallRule(c.name, slices.Concat(append([][]expression{fromHostLeg()}, r...)...)))
 		}
-		rule(translated(), family(a), []expr.Any{
-			&expr.Immediate{Register: 1, Data: a.AsSlice()},
-			&expr.NAT{Type: expr.NATTypeSourceNAT, Family: uint32(familyOf(a)), RegAddrMin: 1},
-		})
 	}
+	return s.transact(append(messages, newChain(chain{name: f.fingerprint()}))...)
 }
 
-func fromHostLeg() []expr.Any {
-	return []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte(LinkPrefix)}, // without a zero byte: the start of the name
+// chain of rules, each of which is for what came up a host leg. Without a kind it is one that nothing gets into.
+type chain struct {
+	name, kind string
+	hook       uint32
+	priority   int32
+	rules      [][][]expression
+}
+
+// add adds a rule of several matches and what is done then.
+func (c *chain) add(parts ...[]expression) { c.rules = append(c.rules, parts) }
+
+// source drops what is not from that pod's address: the way back to the source must be the link that it came by. Before connection tracking, so that
+// forged packets leave no trace there.
+func (f firewall) source() chain {
+	c := chain{name: "source", kind: kindFilterChain, hook: unix.NF_INET_PRE_ROUTING, priority: -300} // NF_IP_PRI_RAW
+	c.add([]expression{routeToSource(), compareWith(unix.NFT_CMP_EQ, make([]byte, 4))}, counted(CounterForged), verdict(verdictDrop))
+	return c
+}
+
+// forwarding drops what nobody translated, unless it may go on.
+func (f firewall) forwarding() chain {
+	c := chain{name: "forward", kind: kindFilterChain, hook: unix.NF_INET_FORWARD}
+	c.add(translated(), verdict(verdictAccept))
+	for _, p := range f.forward {
+		c.add(towards(p), verdict(verdictAccept))
 	}
+	c.add(counted(CounterRefused), verdict(verdictDrop))
+	return c
+}
+
+// translation gives the node's address to what was translated, or the answers would come back by the cloud and miss connection tracking.
+func (f firewall) translation() chain {
+	// Ten before NF_IP_PRI_NAT_SRC, where kube-proxy's own rules are, which would masquerade: towards a local pod that takes some address of lo, and fails.
+	c := chain{name: "translate", kind: kindTranslationChain, hook: unix.NF_INET_POST_ROUTING, priority: 100 - 10}
+	for _, a := range []netip.Addr{f.ends.ipv4, f.ends.ipv6} {
+		if a.IsValid() {
+			c.add(translated(), family(a), []expression{load(a.AsSlice()), translateSource(familyOf(a))})
+		}
+	}
+	return c
+}
+
+func fromHostLeg() []expression {
+	return []expression{loadMeta(unix.NFT_META_IIFNAME), compareWith(unix.NFT_CMP_EQ, []byte(LinkPrefix))} // without a zero byte: the start of the name
 }
 
 // translated matches packets of connections whose destination was changed.
-func translated() []expr.Any {
+func translated() []expression {
 	const destinationChanged = 1 << 5 // IPS_DST_NAT
-	return []expr.Any{
-		&expr.Ct{Key: expr.CtKeySTATUS, Register: 1},
-		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: binaryutil.NativeEndian.PutUint32(destinationChanged), Xor: make([]byte, 4)},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, 4)},
-	}
+	return []expression{loadConnection(unix.NFT_CT_STATUS), mask(native32(destinationChanged)), compareWith(unix.NFT_CMP_NEQ, make([]byte, 4))}
 }
 
-func family(a netip.Addr) []expr.Any {
-	return []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{byte(familyOf(a))}}, // NFPROTO_* are AF_*
-	}
+func family(a netip.Addr) []expression {
+	return []expression{loadMeta(unix.NFT_META_NFPROTO), compareWith(unix.NFT_CMP_EQ, []byte{byte(familyOf(a))})} // NFPROTO_* are AF_*
 }
 
 // towards matches packets by their destination.
-func towards(p netip.Prefix) []expr.Any {
+func towards(p netip.Prefix) []expression {
 	offset, length := uint32(16), uint32(4) // in IPv4's header
 	if p.Addr().Is6() {
 		offset, length = 24, 16
 	}
-	mask := make([]byte, length)
+	bits := make([]byte, length)
 	for i := range p.Bits() {
-		mask[i/8] |= 0x80 >> (i % 8)
+		bits[i/8] |= 0x80 >> (i % 8)
 	}
-	return append(family(p.Addr()),
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: length},
-		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: length, Mask: mask, Xor: make([]byte, length)},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: p.Masked().Addr().AsSlice()},
-	)
+	return append(family(p.Addr()), loadHeader(offset, length), mask(bits), compareWith(unix.NFT_CMP_EQ, p.Masked().Addr().AsSlice()))
 }
 
-func counted(name string) []expr.Any {
-	return []expr.Any{&expr.Objref{Type: int(nftables.ObjTypeCounter), Name: name}}
-}
-
-func verdict(kind expr.VerdictKind) []expr.Any {
-	return []expr.Any{&expr.Verdict{Kind: kind}}
+// removeFirewall removes the rules. Kernels without nftables have none.
+func removeFirewall() error {
+	s, err := openSocketOf(unix.NETLINK_NETFILTER)
+	if errors.Is(err, unix.EPROTONOSUPPORT) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	err = s.transact(deleteTable())
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		return nil
+	}
+	return err
 }
 
 // DroppedPackets are the counters of the calling thread's network namespace, by name; empty where no pod has a host leg yet.
 func DroppedPackets() (map[string]uint64, error) {
-	c, err := nftables.New()
+	s, err := openSocketOf(unix.NETLINK_NETFILTER)
 	if err != nil {
-		return nil, fmt.Errorf("open nftables: %w", err)
+		return nil, err
 	}
-	objects, err := c.GetNamedObjects(&nftables.Table{Name: tableName, Family: nftables.TableFamilyINet})
-	if errors.Is(err, unix.ENOENT) { // no table
-		return map[string]uint64{}, nil
-	}
+	defer s.close()
+	list, err := s.dump(listCounters())
 	if err != nil {
-		return nil, fmt.Errorf("read the counters of nftables table %s: %w", tableName, err)
+		return nil, err
 	}
 	packets := map[string]uint64{}
-	for _, o := range objects {
-		named, ok := o.(*nftables.NamedObj)
-		if !ok {
-			continue
+	for _, data := range list {
+		name, count, err := parseCounter(data)
+		if err != nil {
+			return nil, err
 		}
-		if counter, ok := named.Obj.(*expr.Counter); ok {
-			packets[named.Name] = counter.Packets
-		}
+		packets[name] = count
 	}
 	return packets, nil
 }

@@ -133,6 +133,11 @@ func TestIdentity(t *testing.T) {
 		if a.Container != b.Container && (a.hostLeg() == b.hostLeg() || a.group() == b.group()) {
 			t.Errorf("%q and %q share a name or a group", a.Container, b.Container)
 		}
+		last := len(a.Name) - 1
+		sibling := Identity{Container: a.Container, Name: a.Name[:last] + rapid.StringMatching(`[a-z0-9]`).Draw(t, "last letter")}
+		if sibling != a && (a.hostLeg() == sibling.hostLeg() || a.group() == sibling.group() || a.filterHandle() == sibling.filterHandle()) {
+			t.Errorf("interfaces %s and %s of one pod share a name, a group or a filter", a.Name, sibling.Name)
+		}
 	})
 }
 

@@ -11,7 +11,6 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 )
 
@@ -101,12 +100,8 @@ func (t *trial) traffic(base link) {
 
 // rules writes the node's rules. They need several modules, which are loaded and packaged together as a rule.
 func (t *trial) rules() {
-	c, err := nftables.New()
-	if err == nil {
-		f := firewall{ends: nodeAddresses{ipv4: netip.MustParseAddr("127.0.0.1"), ipv6: netip.IPv6Loopback()}, forward: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}
-		err = f.replace(c)
-	}
-	if err != nil {
+	f := firewall{ends: nodeAddresses{ipv4: netip.MustParseAddr("127.0.0.1"), ipv6: netip.IPv6Loopback()}, forward: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}
+	if err := applyFirewall(f); err != nil {
 		t.missing = append(t.missing, "nf_tables")
 	}
 }

@@ -26,6 +26,8 @@ type message struct {
 	fine []unix.Errno
 	// module of the kernel that it needs, if that may be missing.
 	module string
+	// silent messages are parts of a transaction: the kernel says nothing of one unless it fails, and all with it.
+	silent bool
 }
 
 func newMessage(kind, flags int, what func() string, fine ...unix.Errno) *message {
@@ -99,24 +101,26 @@ func (s *socket) ask(messages ...*message) ([][]byte, error) {
 	return s.exchange(messages)
 }
 
+// transact sends messages to nftables that are done all together or not at all.
+func (s *socket) transact(messages ...*message) error {
+	for _, m := range messages[:len(messages)-1] {
+		m.silent = true
+	}
+	return s.do(slices.Concat([]*message{mark(unix.NFNL_MSG_BATCH_BEGIN)}, messages, []*message{mark(unix.NFNL_MSG_BATCH_END)})...)
+}
+
 func (s *socket) exchange(messages []*message) ([][]byte, error) {
 	if len(messages) == 0 {
 		return nil, nil
 	}
 	first := s.sequence + 1
-	var out []byte
-	for _, m := range messages {
-		s.sequence++
-		m.Seq = s.sequence
-		m.Flags |= unix.NLM_F_ACK
-		out = append(out, m.Serialize()...)
-	}
-	if err := s.send(out); err != nil {
-		return nil, fmt.Errorf("%s: %w", messages[0].what(), err)
+	left, err := s.post(messages)
+	if err != nil {
+		return nil, err
 	}
 	answers := make([][]byte, len(messages))
 	var failed *MessageError
-	for left := len(messages); left > 0; {
+	for left > 0 {
 		parts, err := s.receive()
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", messages[0].what(), err)
@@ -130,8 +134,13 @@ func (s *socket) exchange(messages []*message) ([][]byte, error) {
 				answers[i] = slices.Clone(part.Data)
 				continue
 			}
-			left--
 			refusal := result(part, messages[i])
+			switch {
+			case !messages[i].silent:
+				left--
+			case refusal != nil:
+				left = 0
+			}
 			if refusal != nil && (failed == nil || i < failed.index) {
 				refusal.index = i
 				failed = refusal
@@ -142,6 +151,24 @@ func (s *socket) exchange(messages []*message) ([][]byte, error) {
 		return answers, failed
 	}
 	return answers, nil
+}
+
+// post sends messages together, and returns how many results there will be.
+func (s *socket) post(messages []*message) (results int, err error) {
+	var out []byte
+	for _, m := range messages {
+		s.sequence++
+		m.Seq = s.sequence
+		if !m.silent {
+			m.Flags |= unix.NLM_F_ACK
+			results++
+		}
+		out = append(out, m.Serialize()...)
+	}
+	if err := s.send(out); err != nil {
+		return 0, fmt.Errorf("%s: %w", messages[0].what(), err)
+	}
+	return results, nil
 }
 
 // result reads an acknowledgement; nil if the message did what it should.

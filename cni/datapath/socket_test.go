@@ -146,3 +146,33 @@ func TestRefusalWithoutText(t *testing.T) {
 		t.Errorf("error %v, want %s", err, want)
 	}
 }
+
+// TestTransaction is sent in five parts: its beginning, two of which the kernel says nothing as long as they are fine, the last one, and its end.
+func TestTransaction(t *testing.T) {
+	for name, test := range map[string]struct {
+		replies []reply
+		errno   unix.Errno
+		what    string
+	}{
+		"done":                {replies: []reply{acknowledge(3, 0)}},
+		"the first refused":   {[]reply{acknowledge(1, unix.EPERM), acknowledge(3, 0)}, unix.EPERM, "read link a"},
+		"the second refused":  {[]reply{acknowledge(2, unix.EBUSY)}, unix.EBUSY, "read link b"},
+		"the last refused":    {[]reply{acknowledge(3, unix.EEXIST)}, unix.EEXIST, "read link c"},
+		"all refused":         {[]reply{acknowledge(0, unix.EOPNOTSUPP)}, unix.EOPNOTSUPP, "change nftables"},
+		"acknowledged anyway": {[]reply{acknowledge(0, 0), acknowledge(1, 0), acknowledge(2, 0), acknowledge(3, unix.EEXIST)}, unix.EEXIST, "read link c"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := kernel(t, test.replies).transact(getLink("a"), getLink("b"), getLink("c"))
+			if test.errno == 0 {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			refusal, ok := errors.AsType[*MessageError](err)
+			if !ok || refusal.Errno != test.errno || refusal.What != test.what {
+				t.Errorf("error %v, want %s: %v", err, test.what, test.errno)
+			}
+		})
+	}
+}

@@ -7,12 +7,7 @@ package datapath
 
 import (
 	"errors"
-	"fmt"
 	"os"
-	"slices"
-
-	"github.com/google/nftables"
-	"golang.org/x/sys/unix"
 )
 
 // Vacate removes from the node what serves all its pods: the rules for host legs, and the filters on its interfaces. No pod may be left. What others
@@ -26,30 +21,6 @@ func (d *Datapath) Vacate() error {
 		return err // the next call needs to know the interfaces, too
 	}
 	return os.RemoveAll(d.hint(""))
-}
-
-func removeFirewall() error {
-	c, err := nftables.New()
-	if err != nil {
-		return fmt.Errorf("open nftables: %w", err)
-	}
-	tables, err := c.ListTablesOfFamily(nftables.TableFamilyINet)
-	without := []error{unix.EINVAL, unix.EOPNOTSUPP, unix.EPROTONOSUPPORT, unix.EAFNOSUPPORT} // what kernels without nftables say
-	if slices.ContainsFunc(without, func(e error) bool { return errors.Is(err, e) }) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("list nftables tables: %w", err)
-	}
-	for _, t := range tables {
-		if t.Name == tableName {
-			c.DelTable(t)
-		}
-	}
-	if err := c.Flush(); err != nil {
-		return fmt.Errorf("remove the nftables table %s: %w", tableName, err)
-	}
-	return nil
 }
 
 // clearFilters removes our filters from an interface.
