@@ -16,5 +16,7 @@ import (
 var version = "dev"
 
 func main() {
+	relaxMonitor()
+	growStack()
 	os.Exit(cni.New().Main("CNI plugin underlay " + version))
 }
