@@ -214,11 +214,9 @@ func route(index, table int, to netip.Prefix, via, source netip.Addr) *nl.Netlin
 	}
 	if via.IsValid() {
 		list = append(list, nl.NewRtAttr(unix.RTA_GATEWAY, via.AsSlice()))
+		m.Flags = unix.RTNH_F_ONLINK
 	} else {
 		m.Scope = unix.RT_SCOPE_LINK
-	}
-	if table != unix.RT_TABLE_MAIN && via.IsValid() {
-		m.Flags = unix.RTNH_F_ONLINK
 	}
 	return request(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, list...)
 }
