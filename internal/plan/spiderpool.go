@@ -135,8 +135,8 @@ func routeNotExported(r networkRoute, pools []string) Finding {
 		Object: "network/" + r.network,
 		Message: fmt.Sprintf("Spiderpool takes routes by gateways of a pool's own subnet alone: the route to %s by %s is left out of %s: %s",
 			r.Destination, r.Gateway, Count(len(pools), "SpiderIPPool"), Some(pools)),
-		Remedy: "add a route by a gateway of their subnet to spec.routes of these SpiderIPPools, or make a network for each subnet, " +
-			"with a nodeSelector and routes of its own",
+		Remedy: "add a route to the same destination by a gateway of their subnet to spec.routes of the network, and export again: " +
+			"each subnet may have one",
 	}
 }
 
