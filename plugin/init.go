@@ -55,7 +55,7 @@ plugin never replaces what a newer one has installed.`,
   kubectl underlay init --no-operator
   kubectl underlay init --for spiderpool --export
 
-  # Take over Spiderpool's networks: see what becomes of each object, then do it
+  # Take over Spiderpool's networks: see what becomes of each object, or print what files become
   kubectl underlay init --from spiderpool --dry-run=client
   kubectl underlay init --from spiderpool --from-file FILE --inventory FILE --export`,
 		Args: noArgs,
@@ -84,7 +84,7 @@ plugin never replaces what a newer one has installed.`,
 	flags.StringVar(&o.dryRun, "dry-run", "none", "none, client (show the difference) or server (let the API server check it too)")
 	flags.BoolVarP(&o.yes, "yes", "y", false, "apply without asking")
 	flags.BoolVar(&o.force, "force-conflicts", false, "take over fields that others have set")
-	flags.BoolVar(&o.wait, "wait", true, "wait until operator, agents, pools and nodes are ready")
+	flags.BoolVar(&o.wait, "wait", true, "wait until operator, agents, pools and nodes are ready; with --from only where it is given")
 	addVerboseFlag(cmd, &o.verbose)
 	flags.DurationVar(&o.timeout, "timeout", 5*time.Minute, "give up after this time")
 	flags.StringVarP(&o.output, "output", "o", "", "with --export: yaml (the default) or json")
