@@ -163,7 +163,7 @@ func moduleMissing(_ Inputs, m machine) *plan.Finding {
 		if *spec.HostAccess.Enabled {
 			needs["veth"], needs["nf_tables"] = legs, legs
 		}
-		if spec.MetadataService.Mode == v1alpha1.MetadataBlock {
+		if spec.MetadataService.Mode == v1alpha1.MetadataBlock || len(spec.MetadataService.ExceptNamespaces) > 0 { // these are treated the other way round
 			needs["act_gact"], needs["act_csum"] = blocked, blocked
 		}
 	}

@@ -26,6 +26,12 @@ func chosen(s *situation, change func(*v1alpha1.UnderlayNetworkSpec)) {
 
 func noLegs(n *v1alpha1.UnderlayNetworkSpec) { n.HostAccess = &v1alpha1.HostAccess{Enabled: new(bool)} }
 
+func metadata(mode v1alpha1.MetadataMode, except ...string) func(*v1alpha1.UnderlayNetworkSpec) {
+	return func(n *v1alpha1.UnderlayNetworkSpec) {
+		n.MetadataService = &v1alpha1.MetadataService{Mode: mode, ExceptNamespaces: except}
+	}
+}
+
 func hostCases() []checkCase {
 	const node = "node/node-0000"
 	services := func(s *situation, cidrs ...string) {
@@ -94,6 +100,17 @@ func hostCases() []checkCase {
 			good: seen(func(s *situation, h *v1alpha1.NodeHost) {
 				chosen(s, noLegs)
 				h.MissingModules = []string{"nf_tables", "veth"}
+			}),
+		},
+		{
+			id: idKernelModuleMissing, severity: plan.Error, object: node, says: "no act_csum, so these cannot start: pods without metadata service",
+			bad: seen(func(s *situation, h *v1alpha1.NodeHost) {
+				chosen(s, metadata(v1alpha1.MetadataAllow, "kube-system"))
+				h.MissingModules = []string{"act_csum"}
+			}),
+			good: seen(func(s *situation, h *v1alpha1.NodeHost) {
+				chosen(s, metadata(v1alpha1.MetadataAllow))
+				h.MissingModules = []string{"act_csum"}
 			}),
 		},
 		{
