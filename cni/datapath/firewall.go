@@ -104,7 +104,7 @@ func (f firewall) replace(s *socket) error {
 	for _, c := range []chain{f.source(), f.forwarding(), f.translation()} {
 		messages = append(messages, newChain(c), flushChain(c.name))
 		for _, r := range c.rules {
-			messages = append(messages, newFirewallRule(c.name, slices.Concat(append([][]expression{fromHostLeg()}, r...)...)))
+			messages = append(messages, newFirewallRule(c.name, r))
 		}
 	}
 	return s.transact(append(messages, newChain(chain{name: f.fingerprint()}))...)
@@ -115,11 +115,13 @@ type chain struct {
 	name, kind string
 	hook       uint32
 	priority   int32
-	rules      [][][]expression
+	rules      [][]expression
 }
 
 // add adds a rule of several matches and what is done then.
-func (c *chain) add(parts ...[]expression) { c.rules = append(c.rules, parts) }
+func (c *chain) add(parts ...[]expression) {
+	c.rules = append(c.rules, slices.Concat(append([][]expression{fromHostLeg()}, parts...)...))
+}
 
 // source drops what is not from that pod's address: the way back to the source must be the link that it came by. Before connection tracking, so that
 // forged packets leave no trace there.

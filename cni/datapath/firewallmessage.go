@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Messages to nftables, for a table of the family inet. Numbers in them are big-endian. They are few enough to do without a library: what packages of one
-// prepare at each start of a process, and the pages of a larger program, are a twentieth of an ADD (docs/benchmarks.md).
+// Messages to nftables, for a table of the family inet. Numbers in them are big-endian. They are few enough to do without a library, which prepares itself
+// at each start of a process, and makes the program a tenth larger (docs/benchmarks.md).
 
 // Kinds of base chains.
 const (
