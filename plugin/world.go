@@ -173,8 +173,8 @@ func (g *global) observeCloud(ctx context.Context, w *world) error {
 	return nil
 }
 
-// surround adds to an inventory from the cloud what the VPCs have around the nodes: checks and traces read it, plans and
-// exports do not, so that they cost fewer calls and permissions.
+// surround adds to an inventory from the cloud what the VPCs have around the nodes: checks read it, plans and exports do not, so that they cost fewer
+// calls and permissions.
 func (w *world) surround(ctx context.Context) (err error) {
 	if w.provider != nil {
 		w.inventory, w.unread, err = w.provider.Surroundings(ctx, w.inventory)
