@@ -73,12 +73,14 @@ func (c *comparison) interfaceOf(e *Endpoint, h have) {
 // filter expects a filter, or in its place that of another version of the plugin, which pods keep until they go. It need not be the same; it has to do the
 // same with what pods usually send. Those that a node's pods share are not the pod's fault.
 func (c *comparison) filter(e *Endpoint, wanted filter, found []filter) {
-	i := slices.IndexFunc(found, wanted.replaces)
-	if slices.Contains(found, wanted) || i >= 0 && wanted.shared() {
+	if slices.Contains(found, wanted) {
 		return
 	}
+	i := slices.IndexFunc(found, wanted.replaces)
 	c.expect(i >= 0, "%s is missing", wanted)
-	c.expect(i < 0 || e.alike(wanted.program, found[max(i, 0)].program), "%s does not do what it should", wanted)
+	if i >= 0 && !wanted.shared() {
+		c.expect(e.alike(wanted.program, found[i].program), "%s does not do what it should", wanted)
+	}
 }
 
 func (c *comparison) shapers(wanted, found []shaper) {

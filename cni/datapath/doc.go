@@ -23,5 +23,6 @@
 //
 // # Threads
 //
-// Open takes the calling thread's network namespace for the node's. Work inside a pod's namespace is done on threads that end with it.
+// Open takes the calling thread's network namespace for the node's. Work inside a pod's namespace is done on the caller's
+// thread, which is brought back behind it.
 package datapath
